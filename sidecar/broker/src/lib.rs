@@ -1,0 +1,150 @@
+//! Danube behind two small traits.
+//!
+//! [`Subscription`] delivers the records of all partitions of a topic and takes
+//! acks; [`Publisher`] publishes and confirms. Everything about a real Danube
+//! cluster (lookup, redirects, supervision, renewal, ack order, backoff) stays
+//! behind them.
+
+use std::{pin::Pin, sync::Arc};
+
+use bytes::Bytes;
+use danube_sidecar_core::record::{Record, SchemaRef};
+use futures::{Stream, future::BoxFuture};
+
+/// A running subscription: a stream of [`SubscriptionEvent`]s over all
+/// partitions of one topic.
+///
+/// It never ends by itself: trouble is retried with backoff and told in events.
+/// The stream MUST be read all the time (holding records back is the reader's
+/// business): a Danube consumer that is not read blocks its topic.
+pub trait Subscription: Stream<Item = SubscriptionEvent> + Send + Unpin {
+    /// The record is resolved, so the broker may forget it. Never blocks; the
+    /// ack is sent as soon as the ack order allows, and again until the broker
+    /// answers it or delivers the record anew.
+    fn ack(&mut self, partition: &Arc<str>, offset: u64);
+
+    /// Stops taking new records, has the outstanding acks answered, and ends.
+    /// The caller bounds the time by dropping the future.
+    fn close(self: Box<Self>) -> BoxFuture<'static, ()>;
+}
+
+/// What happens on a subscription.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SubscriptionEvent {
+    /// A partition's stream is open (again): what is un-acked comes once more.
+    Attached {
+        /// The partition's own topic.
+        partition: Arc<str>,
+    },
+    /// A message, new or repeated.
+    Delivered(Record),
+    /// What an attach repeats has come; from here on messages are new.
+    Drained {
+        /// The partition's own topic.
+        partition: Arc<str>,
+    },
+    /// A partition's stream ended; it is attached again by itself.
+    Detached {
+        /// The partition's own topic.
+        partition: Arc<str>,
+        /// Why.
+        reason: DetachReason,
+    },
+    /// The broker passed over messages: offsets `first..=last` did not come.
+    Gap {
+        /// The partition's own topic.
+        partition: Arc<str>,
+        /// First missing offset.
+        first: u64,
+        /// Last missing offset.
+        last: u64,
+    },
+    /// The subscription cannot start or go on for now; retried with backoff.
+    Trouble(Trouble),
+}
+
+/// Why a partition's stream ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum DetachReason {
+    /// The sidecar renews it, so that the broker's ack timeout does not pass.
+    Renewal,
+    /// The broker closed it or went away.
+    BrokerGone,
+    /// Another consumer of the same name took it over.
+    TakenOver,
+    /// The broker asked for it, or forgot the consumer.
+    Resubscribe,
+    /// Nothing came although there should be something.
+    Silent,
+}
+
+/// What keeps a subscription from running.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// No broker answers at the service url.
+    BrokerAway {
+        /// What was tried and how it failed.
+        detail: String,
+    },
+    /// The topic does not exist yet.
+    TopicMissing {
+        /// The topic as configured.
+        topic: Arc<str>,
+    },
+    /// The broker refuses the subscription (another consumer name holds it, no
+    /// permission, …).
+    Refused {
+        /// The topic as configured.
+        topic: Arc<str>,
+        /// The broker's words.
+        detail: String,
+    },
+    /// The broker stopped delivering for good after its redelivery budget.
+    Blocked {
+        /// The partition's own topic.
+        partition: Arc<str>,
+    },
+}
+
+/// Publishes to one topic, all its partitions.
+pub trait Publisher: Send + Sync {
+    /// Publishes one message and waits for the broker's confirmation.
+    ///
+    /// Broker trouble is retried with backoff without end, so only what can never
+    /// succeed comes back as an error. The caller keeps order by having one
+    /// message of a lane in flight, and bounds the time by dropping the future
+    /// (then it is unknown whether the message was published).
+    fn publish(&self, message: Outbound) -> BoxFuture<'_, Result<(), PublishError>>;
+}
+
+/// A message to publish.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outbound {
+    /// The message.
+    pub payload: Bytes,
+    /// Routing key, stored with the message.
+    pub key: Option<Arc<str>>,
+    /// What chooses the partition where there is no key; none spreads evenly.
+    pub partition_by: Option<Arc<str>>,
+    /// Attributes.
+    pub attributes: Vec<(String, String)>,
+    /// Schema, where it is not the producer's own.
+    pub schema: Option<SchemaRef>,
+}
+
+/// Why a message can never be published.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PublishError {
+    /// Permanent.
+    #[error("the message has {size} bytes encoded, Danube stores at most {limit}: make it smaller")]
+    TooLarge {
+        /// Its encoded size, in bytes.
+        size: usize,
+        /// The limit, in bytes.
+        limit: usize,
+    },
+}
+
+/// A subscription behind its trait.
+pub type BoxSubscription = Pin<Box<dyn Subscription>>;

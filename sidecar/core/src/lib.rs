@@ -1,0 +1,8 @@
+//! The delivery rules of the Danube sidecar, as state machines.
+//!
+//! **Architecture invariant:** nothing here does I/O, reads a clock or draws a
+//! random number. Time and seeds are arguments; what is to be done comes out of
+//! `poll_*` methods.
+
+pub mod outcome;
+pub mod record;

@@ -13,21 +13,21 @@ use danube_devbroker::{Config, DevBroker};
 use tokio::{sync::mpsc, time::timeout};
 
 /// How long a test waits for what must come.
-pub const SOON: Duration = Duration::from_secs(20);
+pub(crate) const SOON: Duration = Duration::from_secs(20);
 /// How long a test looks that nothing comes.
-pub const QUIET: Duration = Duration::from_millis(700);
+pub(crate) const QUIET: Duration = Duration::from_millis(700);
 
 /// A broker and a client of it.
-pub struct Fixture {
-    pub client: DanubeClient,
-    pub url: String,
-    pub admin_url: Option<String>,
+pub(crate) struct Fixture {
+    pub(crate) client: DanubeClient,
+    pub(crate) url: String,
+    pub(crate) admin_url: Option<String>,
     embedded: Option<DevBroker>,
 }
 
 impl Fixture {
     /// The broker of DANUBE_SERVICE_URL, else an embedded one with Danube's defaults.
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         match std::env::var("DANUBE_SERVICE_URL") {
             Ok(url) => {
                 let admin_url = std::env::var("DANUBE_ADMIN_URL").ok();
@@ -38,7 +38,7 @@ impl Fixture {
     }
 
     /// An embedded broker; none where the suite runs against a real one.
-    pub async fn embedded(config: Config) -> Option<Self> {
+    pub(crate) async fn embedded(config: Config) -> Option<Self> {
         if std::env::var_os("DANUBE_SERVICE_URL").is_some() {
             println!("needs the embedded broker");
             return None;
@@ -53,21 +53,21 @@ impl Fixture {
         Self { client: connect(&url).await, url, admin_url, embedded: Some(broker) }
     }
 
-    pub fn is_embedded(&self) -> bool {
+    pub(crate) fn is_embedded(&self) -> bool {
         self.embedded.is_some()
     }
 
-    pub async fn stop(mut self) {
+    pub(crate) async fn stop(mut self) {
         if let Some(broker) = self.embedded.take() {
             broker.shutdown().await;
         }
     }
 
-    pub async fn producer(&self, topic: &str) -> Producer {
+    pub(crate) async fn producer(&self, topic: &str) -> Producer {
         self.producer_with(topic, None).await
     }
 
-    pub async fn producer_with(&self, topic: &str, partitions: Option<usize>) -> Producer {
+    pub(crate) async fn producer_with(&self, topic: &str, partitions: Option<usize>) -> Producer {
         let builder = self.client.new_producer().with_topic(topic).with_name("producer");
         let builder = builder.with_reliable_dispatch();
         let mut producer = match partitions {
@@ -80,11 +80,11 @@ impl Fixture {
         producer
     }
 
-    pub async fn consumer(&self, topic: &str, name: &str, kind: SubType) -> Reader {
+    pub(crate) async fn consumer(&self, topic: &str, name: &str, kind: SubType) -> Reader {
         self.try_consumer(topic, name, kind).await.expect("the consumer subscribes")
     }
 
-    pub async fn try_consumer(
+    pub(crate) async fn try_consumer(
         &self,
         topic: &str,
         name: &str,
@@ -107,33 +107,33 @@ impl Fixture {
 }
 
 /// A consumer and what it receives.
-pub struct Reader {
-    pub consumer: Consumer,
+pub(crate) struct Reader {
+    pub(crate) consumer: Consumer,
     messages: mpsc::Receiver<StreamMessage>,
 }
 
 impl Reader {
-    pub async fn next(&mut self) -> StreamMessage {
+    pub(crate) async fn next(&mut self) -> StreamMessage {
         timeout(SOON, self.messages.recv()).await.expect("a message comes").expect("still open")
     }
 
     /// The payload of the next message.
-    pub async fn next_text(&mut self) -> String {
+    pub(crate) async fn next_text(&mut self) -> String {
         text(&self.next().await)
     }
 
-    pub async fn next_acked(&mut self) -> String {
+    pub(crate) async fn next_acked(&mut self) -> String {
         let message = self.next().await;
         self.ack(&message).await;
         text(&message)
     }
 
-    pub async fn ack(&mut self, message: &StreamMessage) {
+    pub(crate) async fn ack(&mut self, message: &StreamMessage) {
         timeout(SOON, self.consumer.ack(message)).await.expect("an answer").expect("acked");
     }
 
     /// Receives and acks this many.
-    pub async fn drain(&mut self, count: usize) -> Vec<String> {
+    pub(crate) async fn drain(&mut self, count: usize) -> Vec<String> {
         let mut texts = Vec::with_capacity(count);
         for _ in 0..count {
             texts.push(self.next_acked().await);
@@ -142,32 +142,32 @@ impl Reader {
     }
 
     /// Nothing comes for a while.
-    pub async fn stays_quiet(&mut self) -> bool {
+    pub(crate) async fn stays_quiet(&mut self) -> bool {
         timeout(QUIET, self.messages.recv()).await.is_err()
     }
 
-    pub async fn close(mut self) {
+    pub(crate) async fn close(mut self) {
         self.consumer.close().await;
     }
 }
 
-pub fn text(message: &StreamMessage) -> String {
+pub(crate) fn text(message: &StreamMessage) -> String {
     String::from_utf8(message.payload.to_vec()).expect("text")
 }
 
 /// A topic name that no other test and no other run uses.
-pub fn topic(what: &str) -> String {
+pub(crate) fn topic(what: &str) -> String {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let run = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_nanos();
     format!("/default/{what}-{run}-{}", NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
-pub async fn send(producer: &Producer, payload: &str) {
+pub(crate) async fn send(producer: &Producer, payload: &str) {
     let sent = timeout(SOON, producer.send(payload.as_bytes().to_vec(), None)).await;
     sent.expect("an answer").expect("published");
 }
 
-pub async fn send_all(producer: &Producer, payloads: impl IntoIterator<Item = String>) {
+pub(crate) async fn send_all(producer: &Producer, payloads: impl IntoIterator<Item = String>) {
     for payload in payloads {
         send(producer, &payload).await;
     }

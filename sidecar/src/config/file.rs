@@ -248,11 +248,23 @@ pub(super) struct Producer {
 pub(super) struct DeadLetter {
     pub(super) enabled: bool,
     pub(super) topic: Option<TopicName>,
+    pub(super) on_reject: OnReject,
+}
+
+/// What happens to a source record that can never be published.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnReject {
+    /// To the dead-letter topic; its position commits after that.
+    #[default]
+    DeadLetter,
+    /// The session ends with an error.
+    Fail,
 }
 
 impl Default for DeadLetter {
     fn default() -> Self {
-        Self { enabled: true, topic: None }
+        Self { enabled: true, topic: None, on_reject: OnReject::default() }
     }
 }
 

@@ -281,6 +281,7 @@ impl Resolver<'_> {
             subscriptions: file.subscriptions.iter().map(|s| subscription(&name, s)).collect(),
             producers: file.producers.iter().map(producer).collect(),
             dead_letter_topic,
+            on_reject: file.dead_letter.on_reject,
             settings: Settings { json: json_object(own), from_environment: self.secret },
             name,
         }

@@ -14,7 +14,7 @@ use std::{
 };
 
 pub use error::ConfigError;
-pub use file::{LogFormat, OnExhausted, Ordering, SubscriptionKind};
+pub use file::{LogFormat, OnExhausted, OnReject, Ordering, SubscriptionKind};
 pub use load::{Environment, Overrides, load};
 pub use values::{ByteSize, Span, TopicName};
 
@@ -153,6 +153,8 @@ pub struct Connector {
     pub producers: Vec<Producer>,
     /// Where records go that cannot be written; none: dead letters are off.
     pub dead_letter_topic: Option<String>,
+    /// What happens to source records that can never be published.
+    pub on_reject: OnReject,
     /// The connector's own settings.
     pub settings: Settings,
 }

@@ -34,7 +34,7 @@ struct Destination {
 impl DeadLetters {
     /// To the connector's dead-letter topic, which is created with the first one.
     pub fn new(cluster: Cluster, connector: &Connector) -> Self {
-        let destination = connector.dead_letter_topic.clone().map(|topic| {
+        let destination = connector.dead_letter_topic().map(|topic| {
             Arc::new(Destination { cluster, topic, publisher: OnceLock::new() })
         });
         let connector = connector.name.as_str().into();
@@ -43,13 +43,7 @@ impl DeadLetters {
 
     /// Publishes a letter. Broker trouble is retried until it is confirmed.
     pub fn push(&mut self, letter: DeadLetter) {
-        warn!(
-            connector = &*self.connector,
-            class = letter.class.as_str(), code = letter.code, reason = letter.reason,
-            partition = &*letter.record.identity.partition,
-            offset = letter.record.identity.offset, attempt = letter.attempt,
-            "record becomes a dead letter"
-        );
+        log(&self.connector, &letter, "record becomes a dead letter");
         let id = letter.id;
         let Some(destination) = self.destination.clone() else {
             // Without a topic the core asks for no letters; one is resolved at once.
@@ -97,6 +91,16 @@ impl Destination {
             warn!(topic = self.topic, %error, "dead letter cannot be published at all: dropped");
         }
     }
+}
+
+/// Tells that a record is given up, and why.
+pub fn log(connector: &str, letter: &DeadLetter, what: &str) {
+    let identity = &letter.record.identity;
+    warn!(
+        connector, class = letter.class.as_str(), code = letter.code, reason = letter.reason,
+        partition = &*identity.partition, offset = identity.offset, attempt = letter.attempt,
+        "{what}"
+    );
 }
 
 fn outbound(letter: &DeadLetter, connector: &str) -> Outbound {

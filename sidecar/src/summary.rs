@@ -50,6 +50,6 @@ fn describe(text: &mut String, connector: &Connector) {
     if connector.subscriptions.is_empty() && connector.producers.is_empty() {
         let _ = writeln!(text, "    says itself what it consumes or publishes");
     }
-    let letters = connector.dead_letter_topic.as_deref().unwrap_or("off");
+    let letters = connector.dead_letter_topic().unwrap_or_else(|| "off".to_owned());
     let _ = writeln!(text, "    dead letters: {letters}");
 }

@@ -121,6 +121,15 @@ impl Process {
     }
 }
 
+impl Drop for Process {
+    /// A test that fails shows what the process had to say.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("--- {} printed:\n{}---", self.name, self.output());
+        }
+    }
+}
+
 fn collect(stream: impl AsyncRead + Send + Unpin + 'static, output: Arc<Mutex<String>>) {
     tokio::spawn(async move {
         let mut lines = BufReader::new(stream).lines();

@@ -142,6 +142,6 @@ impl SinkWorker {
 }
 
 /// A record's payload as text.
-pub fn payload(record: &SinkRecord) -> String {
+fn payload(record: &SinkRecord) -> String {
     String::from_utf8_lossy(&record.payload).into_owned()
 }

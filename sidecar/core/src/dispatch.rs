@@ -92,6 +92,11 @@ impl Dispatch {
         }
     }
 
+    /// Changes the retry rules, from the next failure on.
+    pub fn retry_policy(&mut self, retry: RetryPolicy) {
+        self.settings.retry = retry;
+    }
+
     /// The delivery rules in force.
     pub fn settings(&self) -> &Settings {
         &self.settings

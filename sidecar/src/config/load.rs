@@ -13,7 +13,7 @@ use toml_edit::{
 };
 
 use super::{
-    Config, ConfigError, Connector, DEFAULT_HTTP_LISTEN, DEFAULT_LISTEN, Danube, Delivery, Policy,
+    Config, ConfigError, Connector, DeadLetters, DEFAULT_HTTP_LISTEN, DEFAULT_LISTEN, Danube, Delivery, Policy,
     Producer, Retry, Settings, Sidecar, Subscription, Tls,
     file::{self, File, RESERVED_KEYS, ROOT_KEYS},
 };
@@ -265,10 +265,6 @@ impl Resolver<'_> {
 
     fn connector(&self, name: String, file: &file::Connector, own: toml::Table) -> Connector {
         let millis = |ms: Option<u64>| ms.map(Duration::from_millis);
-        let dead_letter_topic = file.dead_letter.enabled.then(|| match &file.dead_letter.topic {
-            Some(topic) => topic.to_string(),
-            None => Connector::dead_letter_topic(&name),
-        });
         Connector {
             retry: Retry {
                 max_retries: file.retry.max_retries,
@@ -280,8 +276,11 @@ impl Resolver<'_> {
             delivery: delivery(&file.processing),
             subscriptions: file.subscriptions.iter().map(|s| subscription(&name, s)).collect(),
             producers: file.producers.iter().map(producer).collect(),
-            dead_letter_topic,
-            on_reject: file.dead_letter.on_reject,
+            dead_letters: DeadLetters {
+                enabled: file.dead_letter.enabled,
+                topic: file.dead_letter.topic.as_ref().map(ToString::to_string),
+                on_reject: file.dead_letter.on_reject,
+            },
             settings: Settings { json: json_object(own), from_environment: self.secret },
             name,
         }

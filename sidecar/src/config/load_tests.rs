@@ -44,7 +44,7 @@ fn the_guides_file_is_accepted_and_its_own_tables_are_the_connectors() {
     assert_eq!(connector.retry.max_retries, Some(5));
     assert_eq!(connector.delivery.batch_records, Some(500));
     assert_eq!(connector.settings.json["mqtt"]["topic_mappings"][0]["mqtt_topic"], "sensors/#");
-    assert_eq!(connector.dead_letter_topic.as_deref(), Some("/default/dlq-mqtt-bridge"));
+    assert_eq!(connector.dead_letter_topic().as_deref(), Some("/default/dlq-mqtt-bridge"));
 }
 
 #[test]
@@ -117,7 +117,7 @@ fn several_connectors_have_tables_and_settings_of_their_own() {
     let connector = &config.connectors["out"];
     assert_eq!(connector.subscriptions[0].consumer_name, "out");
     assert_eq!(connector.settings.json["table"], "x");
-    assert_eq!(connector.dead_letter_topic, None);
+    assert_eq!(connector.dead_letter_topic(), None);
 }
 
 #[test]

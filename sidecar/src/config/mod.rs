@@ -100,20 +100,17 @@ impl Config {
         if let Some(connector) = self.connectors.get(name) {
             return Some(connector.clone());
         }
-        let dead_letter_topic =
-            self.defaults.dead_letter_topic.as_ref().map(|_| Connector::dead_letter_topic(name));
-        self.sidecar.allow_unconfigured.then(|| Connector {
-            name: name.to_owned(),
-            dead_letter_topic,
-            ..self.defaults.clone()
-        })
+        let named = || Connector { name: name.to_owned(), ..self.defaults.clone() };
+        self.sidecar.allow_unconfigured.then(named)
     }
 }
 
 impl Connector {
-    /// The dead-letter topic of a connector whose configuration names none.
-    pub fn dead_letter_topic(name: &str) -> String {
-        format!("/default/dlq-{name}")
+    /// Where records go that cannot be written; none: dead letters are off.
+    pub fn dead_letter_topic(&self) -> Option<String> {
+        let topic = self.dead_letters.topic.clone();
+        let topic = topic.unwrap_or_else(|| format!("/default/dlq-{}", self.name));
+        self.dead_letters.enabled.then_some(topic)
     }
 }
 
@@ -151,12 +148,27 @@ pub struct Connector {
     pub subscriptions: Vec<Subscription>,
     /// `[[producers]]`; empty: the connector names them.
     pub producers: Vec<Producer>,
-    /// Where records go that cannot be written; none: dead letters are off.
-    pub dead_letter_topic: Option<String>,
-    /// What happens to source records that can never be published.
-    pub on_reject: OnReject,
+    /// `[dead_letter]`.
+    pub dead_letters: DeadLetters,
     /// The connector's own settings.
     pub settings: Settings,
+}
+
+/// What happens to records that cannot be written or published.
+#[derive(Clone, Debug)]
+pub struct DeadLetters {
+    /// Whether there are dead letters.
+    pub enabled: bool,
+    /// Their topic; none: `/default/dlq-<connector>`.
+    pub topic: Option<String>,
+    /// What happens to source records that can never be published.
+    pub on_reject: OnReject,
+}
+
+impl Default for DeadLetters {
+    fn default() -> Self {
+        Self { enabled: true, topic: None, on_reject: OnReject::default() }
+    }
 }
 
 /// A connector's own settings.

@@ -33,7 +33,7 @@ use super::{
 };
 use crate::{
     config::SubscriptionKind,
-    dead_letter::DeadLetters,
+    dead_letter::{self, DeadLetters},
     metrics::SinkMetrics,
     refusal::Refusal,
     session::{FromSink, SinkOpen, ToSink},
@@ -171,6 +171,11 @@ impl Driver {
                     self.ack(&partition, offset);
                 }
                 Event::DeadLetter(letter) => self.dead_letters.push(letter),
+                Event::GivenUp(letter) => dead_letter::log(
+                    &self.plan.connector.name,
+                    &letter,
+                    "record is given up: there are no dead letters for it",
+                ),
                 Event::ResultTimeout { worker } => self.result_timeout(worker),
                 Event::Suspended { record, code, reason, attempt, .. } => warn!(
                     connector = self.plan.connector.name,
@@ -371,7 +376,7 @@ impl Driver {
         let now = Instant::now();
         for worker in self.workers.values_mut() {
             let idle = self.dispatch.worker_load(worker.id).is_none_or(|load| load.records == 0);
-            if idle || now >= deadline {
+            if (idle && !worker.owes_drained()) || now >= deadline {
                 worker.end(Some(Refusal::ShuttingDown));
             }
         }

@@ -84,13 +84,13 @@ impl Plan {
 
     /// Danube looks topics up by prefix: two that extend one another get mixed up.
     fn check_dead_letter_topic(&self, topic: &config::TopicName) -> Result<(), Refusal> {
-        let Some(dead_letter) = &self.connector.dead_letter_topic else { return Ok(()) };
+        let Some(dead_letter) = self.connector.dead_letter_topic() else { return Ok(()) };
         let clash = dead_letter.starts_with(topic.as_str())
             || topic.as_str().starts_with(dead_letter.as_str());
         if !clash {
             return Ok(());
         }
-        Err(Refusal::DeadLetterTopic { dead_letter: dead_letter.clone(), topic: topic.clone() })
+        Err(Refusal::DeadLetterTopic { dead_letter, topic: topic.clone() })
     }
 
     /// The delivery rules; `open` is the first worker's, where there is one.
@@ -110,7 +110,7 @@ impl Plan {
                 config::OnExhausted::Skip => OnExhausted::Skip,
                 config::OnExhausted::Suspend => OnExhausted::Suspend,
             },
-            dead_letters: self.connector.dead_letter_topic.is_some(),
+            dead_letters: self.connector.dead_letters.enabled,
             result_timeout: Some(timeout).filter(|timeout| !timeout.is_zero()),
             max_record_bytes: open.map_or(MAX_RECORD, |open| open.caller.max_frame_bytes),
             remember: REMEMBER,

@@ -28,7 +28,8 @@ pub(super) struct Worker {
     frames: mpsc::Sender<ToSink>,
     room: Option<OwnedPermit<ToSink>>,
     end: Option<oneshot::Sender<Option<Refusal>>>,
-    pub(super) draining: bool,
+    /// Whether it was asked to say `drained`, and has not yet.
+    owes_drained: bool,
 }
 
 impl Worker {
@@ -39,7 +40,7 @@ impl Worker {
         frames: mpsc::Sender<ToSink>,
         end: oneshot::Sender<Option<Refusal>>,
     ) -> Self {
-        Self { id, name, capabilities, frames, room: None, end: Some(end), draining: false }
+        Self { id, name, capabilities, frames, room: None, end: Some(end), owes_drained: false }
     }
 
     /// Waits until its queue takes another frame.
@@ -66,11 +67,15 @@ impl Worker {
 
     /// Asks it to finish what it holds; one that cannot is simply waited for.
     pub(super) fn drain(&mut self, timeout: Duration) {
-        self.draining = true;
         if self.capabilities.drain {
             // Its queue may be full of batches: then their results are waited for.
-            let _ = self.frames.try_send(ToSink::Drain(timeout));
+            self.owes_drained = self.frames.try_send(ToSink::Drain(timeout)).is_ok();
         }
+    }
+
+    /// Whether it may still have something to say before it goes.
+    pub(super) fn owes_drained(&self) -> bool {
+        self.owes_drained
     }
 
     /// Asks whether the external system is well, if it can answer.

@@ -43,7 +43,7 @@ impl Publishers {
             };
             (topic, destination(spec))
         });
-        let dead_letters = connector.dead_letter_topic.as_ref().map(|topic| {
+        let dead_letters = connector.dead_letter_topic().map(|topic| {
             destination(ProducerSpec {
                 topic: topic.as_str().into(),
                 partitions: 0,

@@ -299,7 +299,7 @@ impl Session {
             connector = self.parts.connector.name, number = rejected.number,
             code = rejected.code, reason = rejected.message, "record can never be published"
         );
-        if self.parts.connector.on_reject == OnReject::Fail {
+        if self.parts.connector.dead_letters.on_reject == OnReject::Fail {
             let Rejected { number, message: problem, .. } = rejected;
             return Err(End::Refused(Refusal::Unpublishable { number, problem }));
         }

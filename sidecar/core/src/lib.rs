@@ -4,5 +4,13 @@
 //! random number. Time and seeds are arguments; what is to be done comes out of
 //! `poll_*` methods.
 
+pub mod ackorder;
+pub mod dispatch;
+pub mod frontier;
+pub mod lane;
+pub mod lease;
 pub mod outcome;
+pub mod publish;
 pub mod record;
+pub mod retry;
+pub mod window;

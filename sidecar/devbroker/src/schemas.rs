@@ -1,0 +1,5 @@
+//! The schema registry's contents.
+
+/// All subjects.
+#[derive(Debug, Default)]
+pub(crate) struct Schemas {}

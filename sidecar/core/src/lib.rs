@@ -6,11 +6,15 @@
 
 pub mod ackorder;
 pub mod dispatch;
+mod finished;
 pub mod frontier;
+mod hash;
 pub mod lane;
 pub mod lease;
+mod ledger;
 pub mod outcome;
 pub mod publish;
 pub mod record;
 pub mod retry;
+mod slab;
 pub mod window;

@@ -66,6 +66,9 @@ pub enum Event {
     /// Publish this as a dead letter, then call
     /// [`dead_lettered`](super::Dispatch::dead_lettered).
     DeadLetter(DeadLetter),
+    /// A record is given up without a dead letter, as configured: for the log. Its
+    /// [`Resolved`](Self::Resolved) follows.
+    GivenUp(DeadLetter),
     /// The worker held a record for too long and is offered nothing more: end its
     /// session, then call [`leave`](super::Dispatch::leave). Comes once per worker.
     ResultTimeout {
@@ -101,8 +104,8 @@ pub enum Event {
     },
 }
 
-/// A record that is given up as a dead letter. It stays unresolved until the
-/// dead letter is confirmed.
+/// A record that is given up, and why. With dead letters it stays unresolved
+/// until the dead letter is confirmed.
 #[derive(Clone, Debug)]
 pub struct DeadLetter {
     /// The record.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::{
     lane::Ordering,
+    outcome::FailureClass,
     retry::{OnExhausted, RetryPolicy},
     window::Limits,
 };
@@ -27,6 +28,14 @@ pub struct Settings {
     pub max_record_bytes: usize,
     /// Most finished identities that are remembered per partition.
     pub remember: usize,
+}
+
+impl Settings {
+    /// Whether a record that is given up for this becomes a dead letter.
+    pub(super) fn has_letters_for(&self, class: FailureClass) -> bool {
+        let exhausted = class == FailureClass::Exhausted;
+        self.dead_letters && (!exhausted || self.on_exhausted == OnExhausted::DeadLetter)
+    }
 }
 
 /// What a worker asked for when it joined.

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
+    io,
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
 };
 
@@ -11,10 +12,15 @@ use tonic::Status;
 
 use crate::{
     config::Config,
+    error::StartError,
     names::TopicName,
     schemas::Schemas,
+    store::{DataDir, SavedRegistry},
     topic::{PublishError, SubscribeError, Topic},
 };
+
+/// What exists from the start.
+const NAMESPACES: [&str; 2] = ["default", "system"];
 
 /// The broker behind its services.
 #[derive(Debug)]
@@ -23,6 +29,7 @@ pub(crate) struct Broker {
     /// Where clients are sent if their request does not say how they came.
     pub(crate) url: String,
     topics: RwLock<BTreeMap<String, Arc<Topic>>>,
+    store: Option<DataDir>,
     namespaces: Mutex<BTreeSet<String>>,
     /// By id. Written only when one is made or goes away.
     producers: RwLock<HashMap<u64, Arc<Topic>>>,
@@ -38,16 +45,43 @@ pub(crate) struct ConsumerPlace {
 }
 
 impl Broker {
-    pub(crate) fn new(config: Arc<Config>, url: String) -> Self {
-        Self {
+    /// A broker with what its data directory holds, if it has one.
+    pub(crate) fn open(config: Config, url: String) -> Result<Self, StartError> {
+        let config = Arc::new(config);
+        let store = config.data_dir.as_deref().map(DataDir::open).transpose()?;
+        let mut topics = BTreeMap::new();
+        let mut registry = None;
+        if let Some(store) = &store {
+            registry = store.load_registry()?;
+            for name in store.topics()? {
+                let dir = store.topic(&name);
+                if let Some(topic) = Topic::restore(&name, Arc::clone(&config), dir)? {
+                    topics.insert(name, Arc::new(topic));
+                }
+            }
+        }
+        let registry = registry.unwrap_or_else(|| SavedRegistry {
+            namespaces: NAMESPACES.map(str::to_owned).into(),
+            schemas: Schemas::default(),
+        });
+        Ok(Self {
             config,
             url,
-            topics: RwLock::default(),
-            namespaces: Mutex::new(["default".to_owned(), "system".to_owned()].into()),
+            topics: RwLock::new(topics),
+            store,
+            namespaces: Mutex::new(registry.namespaces),
             producers: RwLock::default(),
             consumers: RwLock::default(),
-            schemas: Mutex::default(),
-        }
+            schemas: Mutex::new(registry.schemas),
+        })
+    }
+
+    /// Writes namespaces and schemas.
+    pub(crate) fn save_registry(&self) -> io::Result<()> {
+        let Some(store) = &self.store else { return Ok(()) };
+        let namespaces = self.namespaces().clone();
+        let schemas = self.schemas().clone();
+        store.save_registry(&SavedRegistry { namespaces, schemas })
     }
 
     pub(crate) fn topic(&self, name: &str) -> Option<Arc<Topic>> {
@@ -82,7 +116,6 @@ impl Broker {
         &self,
         name: &TopicName,
         reliable: bool,
-        schema: Option<String>,
     ) -> Result<Arc<Topic>, Status> {
         if !self.namespaces().contains(name.namespace()) {
             return Err(Status::unavailable(format!(
@@ -96,8 +129,10 @@ impl Broker {
         if topics.contains_key(name.as_str()) {
             return Err(Status::already_exists(format!("Topic '{name}' already exists")));
         }
-        let topic = Arc::new(Topic::new(name.as_str(), reliable, Arc::clone(&self.config)));
-        topic.lock().schema = schema;
+        let dir = self.store.as_ref().map(|store| store.topic(name.as_str()));
+        let topic = Topic::create(name.as_str(), reliable, Arc::clone(&self.config), dir)
+            .map_err(|error| Status::internal(error.to_string()))?;
+        let topic = Arc::new(topic);
         topics.insert(name.as_str().to_owned(), Arc::clone(&topic));
         Ok(topic)
     }
@@ -129,12 +164,11 @@ impl Broker {
         &self,
         name: &TopicName,
         reliable: bool,
-        schema: Option<String>,
     ) -> Result<Arc<Topic>, Status> {
         if let Some(topic) = self.topic(name.as_str()) {
             return Ok(topic);
         }
-        match self.create_topic(name, reliable, schema) {
+        match self.create_topic(name, reliable) {
             Err(status) if status.code() == tonic::Code::AlreadyExists => {
                 self.topic(name.as_str()).ok_or(status)
             }
@@ -143,15 +177,23 @@ impl Broker {
     }
 
     /// Removes a topic, with all partitions; false if there is none.
-    pub(crate) fn delete_topic(&self, name: &TopicName) -> bool {
+    pub(crate) fn delete_topic(&self, name: &TopicName) -> io::Result<bool> {
         let names = self.partitions(name);
         for name in &names {
             let Some(topic) = write(&self.topics).remove(name) else { continue };
-            topic.close();
             write(&self.producers).retain(|_, of| !Arc::ptr_eq(of, &topic));
             write(&self.consumers).retain(|_, place| !Arc::ptr_eq(&place.topic, &topic));
+            topic.delete()?;
         }
-        !names.is_empty()
+        Ok(!names.is_empty())
+    }
+
+    /// Removes a subscription; false if there is none or it is in use.
+    pub(crate) fn unsubscribe(&self, topic: &str, subscription: &str) -> io::Result<bool> {
+        let Some(topic) = self.topic(topic) else { return Ok(false) };
+        let Some(consumers) = topic.unsubscribe(subscription)? else { return Ok(false) };
+        write(&self.consumers).retain(|id, _| !consumers.contains(id));
+        Ok(true)
     }
 
     pub(crate) fn namespaces(&self) -> MutexGuard<'_, BTreeSet<String>> {
@@ -164,7 +206,7 @@ impl Broker {
 
     /// The producer's id: the same for the same name.
     pub(crate) fn add_producer(&self, topic: &Arc<Topic>, name: &str) -> u64 {
-        let id = *topic.lock().producers.entry(name.to_owned()).or_insert_with(rand::random);
+        let id = topic.producer_id(name, rand::random());
         write(&self.producers).insert(id, Arc::clone(topic));
         id
     }
@@ -181,7 +223,7 @@ impl Broker {
         now: Instant,
     ) -> Result<(), DeadLetterError> {
         let name = TopicName::parse(topic)?;
-        let topic = self.topic_for_producer(&name, true, None)?;
+        let topic = self.topic_for_producer(&name, true)?;
         topic.publish(message, now)?;
         Ok(())
     }
@@ -212,8 +254,9 @@ impl Broker {
         read(&self.consumers).get(&id).cloned()
     }
 
-    pub(crate) fn forget_consumers(&self, ids: &[u64]) {
-        write(&self.consumers).retain(|id, _| !ids.contains(id));
+    /// The id of a schema subject.
+    pub(crate) fn subject_id(&self, subject: &str) -> Option<u64> {
+        self.schemas().subject(subject).ok().map(|known| known.id)
     }
 
     /// Timeouts, redeliveries and dead letters.
@@ -231,10 +274,24 @@ impl Broker {
         }
     }
 
-    /// Ends all streams.
-    pub(crate) fn close(&self) {
+    /// Ends all streams and takes no more messages.
+    pub(crate) fn stop(&self) {
         for topic in self.topics() {
-            topic.close();
+            topic.stop();
+        }
+    }
+
+    /// Writes what is not written.
+    pub(crate) fn save(&self) {
+        for topic in self.topics() {
+            topic.save();
+        }
+    }
+
+    /// Lets another broker have the data directory.
+    pub(crate) fn release(&self) {
+        if let Some(store) = &self.store {
+            store.release();
         }
     }
 }

@@ -2,6 +2,8 @@
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
+use serde::{Deserialize, Serialize};
+
 use crate::oddities::Oddities;
 
 /// What the broker is started with. The defaults are Danube's.
@@ -58,7 +60,7 @@ impl Config {
 }
 
 /// What happens to messages that consumers fail on.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FailurePolicy {
     /// How often a message is delivered again after an ack timeout or a nack.
     /// Default 5.
@@ -86,7 +88,7 @@ impl Default for FailurePolicy {
 }
 
 /// How the wait before a redelivery grows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Backoff {
     /// Always the base delay.
     Fixed,
@@ -95,7 +97,7 @@ pub enum Backoff {
 }
 
 /// What happens to a message whose redeliveries are used up.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Poison {
     /// It is published to this topic, with `x-…` attributes, and counts as acked.
     DeadLetter {

@@ -1,7 +1,5 @@
 //! An embedded broker that speaks Danube's protocol, for development and tests.
 
-#![expect(dead_code, reason = "the admin services that use it come next")]
-
 mod arrival;
 mod broker;
 mod config;
@@ -19,6 +17,7 @@ mod schemas;
 mod server;
 mod service;
 mod stall;
+mod store;
 mod stream;
 mod subscription;
 mod topic;

@@ -1,14 +1,11 @@
 //! HTTP/2 over TCP.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, time::Duration};
 
-use hyper::body::Incoming;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use tokio::{
-    net::{TcpListener, TcpStream},
-    task::{JoinHandle, JoinSet},
-};
-use tokio_util::sync::CancellationToken;
+use hyper::{body::Incoming, rt::Executor};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::{body::Body, service::Routes};
 use tower::Service;
 
@@ -18,13 +15,56 @@ use crate::{
 };
 
 const PUBLISH: &str = "/danube.ProducerService/SendMessage";
-/// How long open calls may go on after a stop.
-const DRAIN: Duration = Duration::from_secs(2);
 const KEEPALIVE: Duration = Duration::from_secs(20);
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
-/// What a connection may have on its way, in bytes.
+/// What may be on its way to the broker, in bytes.
 const STREAM_WINDOW: u32 = 4 * 1024 * 1024;
 const CONNECTION_WINDOW: u32 = 16 * 1024 * 1024;
+
+/// All tasks of the broker, and how they are told to end.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Tasks {
+    tracker: TaskTracker,
+    /// Take nothing new, finish what there is.
+    pub(crate) stop: CancellationToken,
+    /// End now.
+    kill: CancellationToken,
+}
+
+impl Tasks {
+    /// Runs a task until it ends or all are killed.
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let kill = self.kill.clone();
+        self.tracker.spawn(async move {
+            kill.run_until_cancelled(task).await;
+        });
+    }
+
+    /// Stops; what has not ended after `patience` is killed.
+    pub(crate) async fn stop(&self, patience: Duration) {
+        self.stop.cancel();
+        self.tracker.close();
+        if tokio::time::timeout(patience, self.tracker.wait()).await.is_err() {
+            self.kill.cancel();
+            self.tracker.wait().await;
+        }
+    }
+
+    /// Ends all without waiting for them.
+    pub(crate) fn kill(&self) {
+        self.stop.cancel();
+        self.kill.cancel();
+    }
+}
+
+impl<F> Executor<F> for Tasks
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    fn execute(&self, task: F) {
+        self.spawn(task);
+    }
+}
 
 /// Takes the address.
 pub(crate) async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
@@ -38,43 +78,25 @@ pub(crate) async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr
     })
 }
 
-/// Serves until told to stop; then open calls have a moment to end.
-pub(crate) fn serve(
-    listener: TcpListener,
-    routes: Routes,
-    stop: CancellationToken,
-) -> JoinHandle<()> {
-    tokio::spawn(async move {
-        let mut connections = JoinSet::new();
-        loop {
-            tokio::select! {
-                () = stop.cancelled() => break,
-                accepted = listener.accept() => match accepted {
-                    Ok((socket, _)) => {
-                        connections.spawn(connection(socket, routes.clone(), stop.clone()));
-                    }
-                    Err(error) => {
-                        tracing::warn!(%error, "cannot accept a connection");
-                        tokio::time::sleep(ACCEPT_BACKOFF).await;
-                    }
-                },
-                Some(_) = connections.join_next() => {}
+/// Accepts connections until told to stop.
+pub(crate) async fn serve(listener: TcpListener, routes: Routes, tasks: Tasks) {
+    while let Some(accepted) = tasks.stop.run_until_cancelled(listener.accept()).await {
+        match accepted {
+            Ok((socket, _)) => tasks.spawn(connection(socket, routes.clone(), tasks.clone())),
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept a connection");
+                tokio::time::sleep(ACCEPT_BACKOFF).await;
             }
         }
-        drop(listener);
-        let drained = async { while connections.join_next().await.is_some() {} };
-        if tokio::time::timeout(DRAIN, drained).await.is_err() {
-            connections.shutdown().await;
-        }
-    })
+    }
 }
 
-async fn connection(socket: TcpStream, routes: Routes, stop: CancellationToken) {
+async fn connection(socket: TcpStream, routes: Routes, tasks: Tasks) {
     if let Err(error) = socket.set_nodelay(true) {
         tracing::debug!(%error, "cannot set TCP_NODELAY");
     }
-    let service = Calls { routes, line: Arc::default() };
-    let connection = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
+    let service = Calls { routes, line: Line::default() };
+    let connection = hyper::server::conn::http2::Builder::new(tasks.clone())
         .timer(TokioTimer::new())
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
@@ -84,7 +106,7 @@ async fn connection(socket: TcpStream, routes: Routes, stop: CancellationToken) 
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
-        () = stop.cancelled() => {
+        () = tasks.stop.cancelled() => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }
@@ -98,7 +120,7 @@ async fn connection(socket: TcpStream, routes: Routes, stop: CancellationToken) 
 #[derive(Debug)]
 struct Calls {
     routes: Routes,
-    line: Arc<Line>,
+    line: Line,
 }
 
 impl hyper::service::Service<http::Request<Incoming>> for Calls {

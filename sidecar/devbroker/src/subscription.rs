@@ -13,12 +13,13 @@ use danube_core::proto::{StreamMessage, consumer_request::SubscriptionType};
 use tokio::time::Instant;
 
 use crate::{
-    config::{FailurePolicy, Poison},
+    config::{Config, FailurePolicy, Poison},
     consumer::{Consumer, Item, Session},
     delivery::{Delivery, Phase, Verdict},
     log::Log,
     oddities::Oddities,
     stall::Stalling,
+    topic::Policy,
 };
 
 /// How many consumers that went away a subscription remembers.
@@ -32,6 +33,22 @@ pub(crate) struct Rules {
     pub(crate) ack_timeout: Duration,
     pub(crate) failure: FailurePolicy,
     pub(crate) oddities: Oddities,
+}
+
+impl Rules {
+    /// The broker's, unless the admin API set others.
+    pub(crate) fn new(config: &Config, kind: SubscriptionType, policy: Option<&Policy>) -> Self {
+        let policy = policy.cloned().unwrap_or_default();
+        let defaults = || (config.failure_policy.clone(), config.ack_timeout);
+        let (failure, ack_timeout) = policy.failure.unwrap_or_else(defaults);
+        Self {
+            kind,
+            window: policy.window.unwrap_or(config.max_unacked_messages),
+            ack_timeout,
+            failure,
+            oddities: config.oddities,
+        }
+    }
 }
 
 /// A subscription of one topic.

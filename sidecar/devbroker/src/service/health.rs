@@ -28,8 +28,6 @@ impl HealthCheck for Service {
 impl Service {
     fn serves_consumer(&self, id: u64) -> bool {
         let Some(place) = self.broker.consumer(id) else { return false };
-        let state = place.topic.lock();
-        let subscription = state.subscriptions.get(&*place.subscription);
-        subscription.and_then(|known| known.consumer(id)).is_some_and(|consumer| consumer.open)
+        place.topic.is_consumer_open(&place.subscription, id)
     }
 }

@@ -3,18 +3,31 @@
 mod consumer;
 mod discovery;
 mod health;
+mod namespaces;
 mod producer;
+mod schema;
+mod topics;
 
 use std::{pin::pin, sync::Arc};
 
-use danube_core::proto::{
-    consumer_service_server::ConsumerServiceServer, discovery_server::DiscoveryServer,
-    health_check_server::HealthCheckServer, producer_service_server::ProducerServiceServer,
+use danube_core::{
+    admin_proto::{
+        namespace_admin_server::NamespaceAdminServer, topic_admin_server::TopicAdminServer,
+    },
+    proto::{
+        consumer_service_server::ConsumerServiceServer,
+        danube_schema::schema_registry_server::SchemaRegistryServer,
+        discovery_server::DiscoveryServer, health_check_server::HealthCheckServer,
+        producer_service_server::ProducerServiceServer,
+    },
 };
 use tokio::time::Instant;
-use tonic::service::Routes;
+use tonic::{Status, service::Routes};
 
 use crate::{broker::Broker, stall::Command, topic::Topic};
+
+/// There is one broker.
+const BROKER_ID: &str = "1";
 
 /// What clients talk to.
 pub(crate) fn client_routes(broker: &Arc<Broker>) -> Routes {
@@ -22,7 +35,16 @@ pub(crate) fn client_routes(broker: &Arc<Broker>) -> Routes {
     Routes::new(ProducerServiceServer::new(service.clone()))
         .add_service(ConsumerServiceServer::new(service.clone()))
         .add_service(DiscoveryServer::new(service.clone()))
-        .add_service(HealthCheckServer::new(service))
+        .add_service(HealthCheckServer::new(service.clone()))
+        .add_service(SchemaRegistryServer::new(service))
+        .prepare()
+}
+
+/// What operators talk to.
+pub(crate) fn admin_routes(broker: &Arc<Broker>) -> Routes {
+    let service = Service { broker: Arc::clone(broker) };
+    Routes::new(TopicAdminServer::new(service.clone()))
+        .add_service(NamespaceAdminServer::new(service))
         .prepare()
 }
 
@@ -30,6 +52,13 @@ pub(crate) fn client_routes(broker: &Arc<Broker>) -> Routes {
 #[derive(Clone, Debug)]
 struct Service {
     broker: Arc<Broker>,
+}
+
+impl Service {
+    fn known_topic(&self, name: &str) -> Result<Arc<Topic>, Status> {
+        let missing = || Status::not_found(format!("Topic '{name}' not found on this broker"));
+        self.broker.topic(name).ok_or_else(missing)
+    }
 }
 
 /// Sends a command to a dispatcher, waiting while it stands still with a full

@@ -3,8 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use danube_core::proto::{
-    DispatchStrategy, MessageResponse, ProducerRequest, ProducerResponse, SchemaReference,
-    StreamMessage, producer_service_server::ProducerService,
+    DispatchStrategy, MessageResponse, ProducerRequest, ProducerResponse, StreamMessage,
+    producer_service_server::ProducerService,
 };
 use tokio::time::Instant;
 use tonic::{Request, Response, Status};
@@ -14,7 +14,7 @@ use crate::{
     arrival::Arrival,
     names::TopicName,
     stall::Command,
-    topic::{PublishError, Topic},
+    topic::{PublishError, SchemaConflict, Topic},
 };
 
 /// By how much [`crate::Oddities::reordered_publishes`] holds back every other one.
@@ -29,14 +29,15 @@ impl ProducerService for Service {
         let request = request.into_inner();
         let name = TopicName::parse(&request.topic_name)?;
         let reliable = request.dispatch_strategy == DispatchStrategy::Reliable as i32;
-        let subject = request.schema_ref.as_ref().map(|reference| reference.subject.clone());
-        let topic = self.broker.topic_for_producer(&name, reliable, subject)?;
+        let topic = self.broker.topic_for_producer(&name, reliable)?;
         if topic.reliable != reliable {
             return Err(Status::failed_precondition(
                 "Producer requested dispatch strategy does not match topic strategy",
             ));
         }
-        bind_schema(&topic, request.schema_ref)?;
+        if let Some(reference) = request.schema_ref {
+            self.bind_schema(&topic, &reference.subject)?;
+        }
         Ok(Response::new(ProducerResponse {
             request_id: request.request_id,
             producer_id: self.broker.add_producer(&topic, &request.producer_name),
@@ -91,6 +92,22 @@ impl Service {
         }
         Ok(topic)
     }
+
+    pub(super) fn bind_schema(&self, topic: &Topic, subject: &str) -> Result<(), Status> {
+        let name = &topic.name;
+        let id = self.broker.subject_id(subject).ok_or_else(|| {
+            Status::failed_precondition(format!(
+                "Failed to assign schema '{subject}' to topic '{name}': there is no such subject. \
+                 Ensure schema is registered first."
+            ))
+        })?;
+        topic.bind_schema(subject, id).map_err(|SchemaConflict { existing }| {
+            Status::failed_precondition(format!(
+                "Topic '{name}' uses schema subject '{existing}', cannot use '{subject}'. Only \
+                 admin can change topic schema."
+            ))
+        })
+    }
 }
 
 async fn publish(topic: &Topic, message: StreamMessage) -> Result<(), Status> {
@@ -110,25 +127,10 @@ fn refused(error: &PublishError) -> Status {
     match error {
         PublishError::Deleted(_) => Status::not_found(error.to_string()),
         PublishError::Full { .. } => Status::resource_exhausted(error.to_string()),
-    }
-}
-
-/// The first producer with a schema decides for the topic.
-fn bind_schema(topic: &Topic, reference: Option<SchemaReference>) -> Result<(), Status> {
-    let Some(reference) = reference else { return Ok(()) };
-    let mut state = topic.lock();
-    match &state.schema {
-        Some(subject) if *subject != reference.subject => {
-            Err(Status::failed_precondition(format!(
-                "Topic '{}' uses schema subject '{subject}', cannot use '{}'. Only admin can change \
-                 topic schema.",
-                topic.name, reference.subject
-            )))
+        PublishError::Stopping => Status::unavailable(error.to_string()),
+        PublishError::Schema { .. } => {
+            Status::permission_denied(format!("Unable to publish the message: {error}"))
         }
-        Some(_) => Ok(()),
-        None => {
-            state.schema = Some(reference.subject);
-            Ok(())
-        }
+        PublishError::Storage(_) => Status::internal(error.to_string()),
     }
 }

@@ -1,20 +1,26 @@
 //! A topic: its messages, its subscriptions, and the one lock around them.
 
+mod keeping;
+mod settings;
+
 use std::{
     collections::{BTreeMap, HashMap},
+    io,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
 };
 
 use danube_core::proto::{StreamMessage, consumer_request::SubscriptionType};
-use tokio::{sync::Notify, time::Instant};
+use tokio::time::Instant;
+
+pub(crate) use settings::{Policy, SchemaBinding, SchemaConflict, Validation};
 
 use crate::{
-    config::{Config, FailurePolicy, Poison},
+    config::{Config, Poison},
     consumer::Session,
     dead_letter::DeadLetter,
     log::Log,
     stall::{Command, Hang},
+    store::TopicDir,
     subscription::{Held, Joined, Rules, Subscription},
 };
 
@@ -24,26 +30,30 @@ pub(crate) struct Topic {
     pub(crate) name: Arc<str>,
     pub(crate) reliable: bool,
     config: Arc<Config>,
+    dir: Option<TopicDir>,
     state: Mutex<State>,
 }
 
 /// What the lock guards. Every critical section is short and does not await.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct State {
-    pub(crate) log: Log,
-    pub(crate) subscriptions: BTreeMap<String, Subscription>,
-    /// Policies set before the subscription exists.
-    pub(crate) policies: HashMap<String, Policy>,
-    pub(crate) producers: HashMap<String, u64>,
-    pub(crate) schema: Option<String>,
-    deleted: bool,
+    log: Log,
+    subscriptions: BTreeMap<String, Subscription>,
+    policies: HashMap<String, Policy>,
+    producers: HashMap<String, u64>,
+    schema: Option<SchemaBinding>,
+    life: Life,
+    /// When the cursors on disk were last brought up to date; they moved since.
+    saved_at: Instant,
+    moved: bool,
 }
 
-/// What the admin API set for a subscription.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Policy {
-    pub(crate) failure: Option<(FailurePolicy, Duration)>,
-    pub(crate) window: Option<usize>,
+/// Whether a topic takes messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Life {
+    Open,
+    Stopping,
+    Deleted,
 }
 
 /// Why a message was not stored.
@@ -56,6 +66,12 @@ pub(crate) enum PublishError {
          {limit}: consume or remove that subscription, or raise the limit"
     )]
     Full { topic: Arc<str>, slowest: String, bytes: usize, limit: usize },
+    #[error("the broker stops: try again")]
+    Stopping,
+    #[error("topic {topic} takes only messages of schema {subject}: register and use that one")]
+    Schema { topic: Arc<str>, subject: String },
+    #[error("the message cannot be written, make room on the disk: {0}")]
+    Storage(#[from] io::Error),
 }
 
 /// Why a consumer cannot subscribe.
@@ -68,6 +84,8 @@ pub(crate) enum SubscribeError {
     Held(String),
     #[error("dead_letter_topic must be configured when poison_policy is DeadLetter")]
     NoDeadLetterTopic,
+    #[error("the subscription cannot be written, make room on the disk: {0}")]
+    Storage(#[from] io::Error),
 }
 
 /// What a stream finds when it looks for messages.
@@ -78,11 +96,7 @@ pub(crate) enum Taken {
 }
 
 impl Topic {
-    pub(crate) fn new(name: &str, reliable: bool, config: Arc<Config>) -> Self {
-        Self { name: name.into(), reliable, config, state: Mutex::default() }
-    }
-
-    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -90,14 +104,13 @@ impl Topic {
     /// the subscriptions that have yet to be woken because they stand still.
     pub(crate) fn publish(
         &self,
-        mut message: StreamMessage,
+        message: StreamMessage,
         now: Instant,
     ) -> Result<Vec<String>, PublishError> {
         let mut state = self.lock();
         let state = &mut *state;
-        if state.deleted {
-            return Err(PublishError::Deleted(Arc::clone(&self.name)));
-        }
+        self.check_open(state)?;
+        self.check_schema(state, &message)?;
         if !self.reliable {
             let message = Arc::new(message);
             for subscription in state.subscriptions.values_mut() {
@@ -106,11 +119,7 @@ impl Topic {
             return Ok(Vec::new());
         }
         self.check_room(state)?;
-        let offset = state.log.end();
-        if let Some(id) = &mut message.msg_id {
-            id.topic_offset = offset;
-        }
-        state.log.append(Arc::new(message));
+        state.log.append(message)?;
         let mut hanging = Vec::new();
         for (name, subscription) in &mut state.subscriptions {
             subscription.published(&state.log, now);
@@ -120,6 +129,26 @@ impl Topic {
         }
         state.trim();
         Ok(hanging)
+    }
+
+    fn check_open(&self, state: &State) -> Result<(), PublishError> {
+        match state.life {
+            Life::Open => Ok(()),
+            Life::Stopping => Err(PublishError::Stopping),
+            Life::Deleted => Err(PublishError::Deleted(Arc::clone(&self.name))),
+        }
+    }
+
+    fn check_schema(&self, state: &State, message: &StreamMessage) -> Result<(), PublishError> {
+        let Some(schema) = state.schema.as_ref().filter(|schema| schema.refuses(message)) else {
+            return Ok(());
+        };
+        let (topic, subject) = (Arc::clone(&self.name), schema.subject.clone());
+        if schema.validation == Validation::Enforce {
+            return Err(PublishError::Schema { topic, subject });
+        }
+        tracing::warn!(%topic, subject, "a message without the topic's schema");
+        Ok(())
     }
 
     fn check_room(&self, state: &State) -> Result<(), PublishError> {
@@ -144,9 +173,14 @@ impl Topic {
         let mut state = self.lock();
         let state = &mut *state;
         if !state.subscriptions.contains_key(name) {
-            let rules = self.rules(kind, state.policies.get(name))?;
+            let rules = Rules::new(&self.config, kind, state.policies.get(name));
+            if matches!(&rules.failure.poison, Poison::DeadLetter { topic } if topic.trim().is_empty())
+            {
+                return Err(SubscribeError::NoDeadLetterTopic);
+            }
             let subscription = Subscription::new(rules, state.log.end());
             state.subscriptions.insert(name.to_owned(), subscription);
+            self.keep(state)?;
         }
         let Some(subscription) = state.subscriptions.get_mut(name) else {
             return Err(SubscribeError::Held(consumer.to_owned()));
@@ -154,26 +188,6 @@ impl Topic {
         subscription
             .join(new_id, consumer, filters, now)
             .map_err(|Held| SubscribeError::Held(consumer.to_owned()))
-    }
-
-    fn rules(
-        &self,
-        kind: SubscriptionType,
-        policy: Option<&Policy>,
-    ) -> Result<Rules, SubscribeError> {
-        let policy = policy.cloned().unwrap_or_default();
-        let defaults = (self.config.failure_policy.clone(), self.config.ack_timeout);
-        let (failure, ack_timeout) = policy.failure.unwrap_or(defaults);
-        if matches!(&failure.poison, Poison::DeadLetter { topic } if topic.trim().is_empty()) {
-            return Err(SubscribeError::NoDeadLetterTopic);
-        }
-        Ok(Rules {
-            kind,
-            window: policy.window.unwrap_or(self.config.max_unacked_messages),
-            ack_timeout,
-            failure,
-            oddities: self.config.oddities,
-        })
     }
 
     /// Sends a command to a subscription's dispatcher. None if there is none.
@@ -253,7 +267,7 @@ impl Topic {
                 dead.push(DeadLetter::new(topic, name, offset, message, delivery));
             }
         }
-        state.trim();
+        self.keep_up(state, now);
         dead
     }
 
@@ -268,24 +282,41 @@ impl Topic {
         state.trim();
     }
 
-    /// Ends all streams; the topic takes nothing more.
-    pub(crate) fn close(&self) {
+    /// The broker stops: ends all streams, takes nothing more.
+    pub(crate) fn stop(&self) {
+        self.end(Life::Stopping);
+    }
+
+    /// The topic goes away: ends all streams, takes nothing more.
+    pub(crate) fn delete(&self) -> io::Result<()> {
+        self.end(Life::Deleted);
+        self.dir.as_ref().map_or(Ok(()), TopicDir::remove)
+    }
+
+    fn end(&self, life: Life) {
         let mut state = self.lock();
-        state.deleted = true;
+        state.life = life;
         for subscription in state.subscriptions.values_mut() {
             subscription.end_sessions();
         }
     }
 
-    /// Where to wait while a subscription stands still.
-    pub(crate) fn room(&self, subscription: &str) -> Option<Arc<Notify>> {
-        self.lock().subscriptions.get(subscription).map(|known| known.stalling.room())
+    /// The id of a producer: the same for the same name.
+    pub(crate) fn producer_id(&self, name: &str, new_id: u64) -> u64 {
+        *self.lock().producers.entry(name.to_owned()).or_insert(new_id)
+    }
+
+    pub(crate) fn is_consumer_open(&self, subscription: &str, id: u64) -> bool {
+        let state = self.lock();
+        let consumer = state.subscriptions.get(subscription).and_then(|known| known.consumer(id));
+        consumer.is_some_and(|consumer| consumer.open)
     }
 }
 
 impl State {
     /// Forgets the messages that no subscription needs any more.
     fn trim(&mut self) {
+        self.moved = true;
         let floor = self.subscriptions.values().map(Subscription::floor).min();
         self.log.trim(floor.unwrap_or_else(|| self.log.end()));
     }

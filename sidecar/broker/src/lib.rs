@@ -5,11 +5,38 @@
 //! cluster (lookup, redirects, supervision, renewal, ack order, backoff) stays
 //! behind them.
 
+mod acks;
+mod admin;
+mod attachment;
+mod backoff;
+mod cluster;
+mod config;
+mod drain;
+mod error;
+mod gaps;
+mod lookup;
+mod mark;
+mod partition;
+mod probe;
+mod producer;
+mod publisher;
+mod schema;
+mod subscribe;
+mod subscription;
+mod token;
+
 use std::{pin::Pin, sync::Arc};
 
 use bytes::Bytes;
 use danube_sidecar_core::record::{Record, SchemaRef};
 use futures::{Stream, future::BoxFuture};
+
+pub use cluster::{BrokerHealth, Cluster};
+pub use config::{
+    ClientCertificate, ClusterConfig, ProducerSpec, SubscriptionKind, SubscriptionSpec, Tls,
+};
+pub use error::{CallError, ClusterError};
+pub use schema::SchemaInfo;
 
 /// A running subscription: a stream of [`SubscriptionEvent`]s over all
 /// partitions of one topic.
@@ -143,6 +170,12 @@ pub enum PublishError {
         size: usize,
         /// The limit, in bytes.
         limit: usize,
+    },
+    /// Permanent.
+    #[error("the broker can never accept the message: {detail}")]
+    Invalid {
+        /// The broker's words.
+        detail: String,
     },
 }
 

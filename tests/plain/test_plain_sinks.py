@@ -1,0 +1,147 @@
+"""What every sink on nothing but generated stubs keeps of the contract, in each language."""
+
+import grpc
+import pytest
+from danube.connector.v1 import common_pb2, sink_pb2
+from sidecar import DRAIN, acked_ids, record
+
+
+def stored_ids(sink):
+    return [dedup_id for dedup_id, _ in sink.stored()]
+
+
+def identities(*names):
+    return [record(name).dedup_id for name in names]
+
+
+def test_the_first_frame_is_an_open_with_connector_and_topic(session):
+    assert session.open.connector == "under-test"
+    assert [subscription.topic for subscription in session.open.subscriptions] == ["/default/events"]
+
+
+def test_the_authority_is_one_that_the_sidecar_accepts_on_unix_sockets(listener, start):
+    start(listener.address)
+
+    assert listener.request_headers()[":authority"] == "localhost"
+
+
+def test_a_batch_is_stored_before_it_is_acked(session, sink):
+    ids = session.offer(record("a"), record("b"), record("c"))
+
+    assert acked_ids(session.results()) == ids
+    assert stored_ids(sink) == identities("a", "b", "c")
+
+
+def test_payloads_are_stored_as_they_came(session, sink):
+    payload = '{"text": "Ün\\"ïcode \\\\ \u2028 \U0001f6f6 </script>", "n": 1.50}'
+
+    session.offer(record("a", payload=payload.encode()))
+
+    session.results()
+    assert sink.stored() == [(record("a").dedup_id, payload)]
+
+
+def test_batches_are_acked_each_for_itself_and_stored_in_order(session, sink):
+    names = [f"r{number}" for number in range(500)]
+    offered = [session.offer(*map(record, names[start : start + 50])) for start in range(0, 500, 50)]
+
+    assert [acked_ids(session.results()) for _ in offered] == offered
+    assert stored_ids(sink) == identities(*names)
+
+
+def test_a_record_offered_again_is_acked_again_and_stored_once(session, sink):
+    session.offer(record("a"), record("b"))
+    session.results()
+
+    again = session.offer(record("b", attempt=2), record("c"))
+
+    assert acked_ids(session.results()) == again
+    assert stored_ids(sink) == identities("a", "b", "c")
+
+
+def test_a_record_twice_in_one_batch_is_stored_once(session, sink):
+    ids = session.offer(record("a"), record("a", attempt=2))
+
+    assert acked_ids(session.results()) == ids
+    assert stored_ids(sink) == identities("a")
+
+
+def test_what_a_killed_sink_had_stored_is_not_stored_again_by_the_next(sidecar, start):
+    first = start(sidecar.address)
+    session = sidecar.opened_session()
+    session.offer(record("a"), record("b"))
+    session.results()
+    first.kill()
+
+    second = start(sidecar.address)
+    session = sidecar.opened_session()
+    again = session.offer(record("b", attempt=2), record("c"))
+
+    assert acked_ids(session.results()) == again
+    assert stored_ids(second) == identities("a", "b", "c")
+
+
+def test_poison_is_rejected_and_its_neighbours_are_stored(session, sink):
+    _, poison, _ = ids = session.offer(record("a"), record("b", payload=b"\xff\xfe"), record("c"))
+
+    results = session.results()
+
+    (failure,) = results.failures
+    assert (failure.delivery_id, failure.outcome) == (poison, sink_pb2.OUTCOME_REJECT)
+    assert failure.code.isupper() and failure.message
+    assert acked_ids(results) == [i for i in ids if i != poison]
+    assert stored_ids(sink) == identities("a", "c")
+
+
+def test_a_frame_of_a_later_protocol_version_is_ignored(session, sink):
+    session.send()
+
+    session.offer(record("a"))
+
+    session.results()
+    assert stored_ids(sink) == identities("a")
+
+
+def test_drain_is_answered_with_drained_after_all_results_and_ends_the_process(session, sink):
+    assert common_pb2.CAPABILITY_DRAIN in session.open.capabilities
+    ids = session.offer(record("a"))
+    session.send(drain=DRAIN)
+
+    assert acked_ids(session.results()) == ids
+    assert session.receive().WhichOneof("frame") == "drained"
+    assert session.receive() is None
+    session.end()
+    assert sink.ended() == (0, "")
+
+
+def test_sigterm_says_drained_and_ends_the_process(session, sink):
+    session.offer(record("a"))
+    session.results()
+
+    sink.terminate()
+
+    assert session.receive().WhichOneof("frame") == "drained"
+    assert session.receive() is None
+    session.end()
+    assert sink.ended() == (0, "")
+
+
+@pytest.mark.parametrize("code", [grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.FAILED_PRECONDITION], ids=lambda code: code.name)
+def test_a_stream_that_fails_ends_the_process_with_one_clear_line(session, sink, code):
+    session.end(code, "why it ended")
+
+    exit_code, stderr = sink.ended()
+
+    assert exit_code not in (0, None)
+    (line,) = stderr.splitlines()
+    assert code.name in line and "why it ended" in line
+
+
+def test_a_sink_that_finds_no_sidecar_ends_with_one_clear_line(sidecar, start):
+    sidecar.stop()
+
+    exit_code, stderr = start(sidecar.address).ended()
+
+    assert exit_code not in (0, None)
+    (line,) = stderr.splitlines()
+    assert "UNAVAILABLE" in line

@@ -20,6 +20,8 @@ mod stall;
 mod store;
 mod stream;
 mod subscription;
+#[cfg(test)]
+mod subscription_model;
 mod topic;
 
 pub use config::{Backoff, Config, FailurePolicy, Poison};

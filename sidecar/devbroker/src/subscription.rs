@@ -207,7 +207,11 @@ impl Subscription {
 
     pub(crate) fn ack(&mut self, offset: u64) {
         let Some(delivery) = self.in_flight.get(&offset) else { return };
-        if self.rules.oddities.detached_acks_dropped && !delivery.is_out() {
+        let oddities = &self.rules.oddities;
+        if oddities.detached_acks_dropped && !delivery.is_out() {
+            return;
+        }
+        if oddities.reconnects_spend_budget && delivery.phase == Phase::Exhausted {
             return;
         }
         self.finish(offset);

@@ -56,8 +56,9 @@ impl Fixture {
         Self { client: connect(&url).await, url, admin_url, embedded: Some(broker) }
     }
 
-    pub(crate) fn is_embedded(&self) -> bool {
-        self.embedded.is_some()
+    /// The broker that listens there.
+    pub(crate) async fn of(url: &str) -> Self {
+        Self { client: connect(url).await, url: url.to_owned(), admin_url: None, embedded: None }
     }
 
     pub(crate) async fn stop(mut self) {

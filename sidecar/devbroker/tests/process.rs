@@ -18,7 +18,7 @@ use tokio::{
 
 fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_danube-devbroker"));
-    command.args(["--listen", "127.0.0.1:0"]).args(arguments);
+    command.args(["--listen", "127.0.0.1:0", "--no-admin"]).args(arguments);
     command.stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
     command
 }

@@ -6,12 +6,12 @@ use std::{
 };
 
 use danube_core::proto::{AckRequest, MsgId, StreamMessage, health_check_request::ClientType};
-use danube_sidecar_core::record::{Identity, Record, SchemaRef};
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use tonic::Streaming;
 
 use crate::{
     DetachReason, SubscriptionEvent, Trouble,
+    delivery::{self, Reliability},
     drain::Drain,
     error::CallError,
     gaps::Gap,
@@ -26,6 +26,8 @@ const MOST_ACKS: usize = 16;
 /// took for closed while it was opened shows so.
 const FIRST_HEALTH_CHECK: Duration = Duration::from_secs(1);
 const HEALTH_CHECK: Duration = Duration::from_secs(5);
+/// How long another client may take to open our stream a second time.
+const REOPENING: Duration = Duration::from_millis(300);
 
 /// How an attachment ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,19 +63,10 @@ enum Answer {
     Kept(Option<u64>),
 }
 
-/// Non-reliable topics give every message the offset 0, and ignore acks.
-#[derive(Debug, PartialEq, Eq)]
-enum Reliability {
-    Unknown,
-    /// A message at offset 0 came: a different one there settles it.
-    OneAtZero(Identity),
-    None,
-}
-
 impl<'p> Attachment<'p> {
     pub(crate) fn new(partition: &'p mut Partition, opened: Opened) -> Self {
         let now = now();
-        let owed = std::mem::take(&mut partition.unacked);
+        let owed = std::mem::take(&mut partition.unsent).into_keys().collect();
         let settle = partition.context.cluster.config().drain_settle;
         let drain = Drain::new(now, settle, partition.mark.highest(), owed);
         partition.lease.attached(now);
@@ -88,7 +81,7 @@ impl<'p> Attachment<'p> {
             acks_under_way: 0,
             next_health_check: now + FIRST_HEALTH_CHECK,
             checking: false,
-            reliability: Reliability::Unknown,
+            reliability: Reliability::default(),
             closing: false,
         }
     }
@@ -136,11 +129,13 @@ impl<'p> Attachment<'p> {
     }
 
     async fn take(&mut self, message: StreamMessage) {
-        let record = record(self.partition, message);
-        let offset = record.identity.offset;
-        self.judge_reliability(&record.identity);
-        if self.reliability != Reliability::None {
-            self.note_delivery(offset);
+        let record = delivery::record(&self.partition.context.spec, &self.partition.name, message);
+        if self.reliability.delivered(&record.identity) {
+            tracing::info!(partition = %self.partition.name, "not reliable: no acks, no repeats");
+            self.partition.forget_deliveries(now());
+        }
+        if !self.reliability.is_none() {
+            self.note_delivery(record.identity.offset);
         }
         if !self.closing {
             self.partition.tell(SubscriptionEvent::Delivered(record)).await;
@@ -159,7 +154,7 @@ impl<'p> Attachment<'p> {
             );
         }
         partition.order.delivered(offset);
-        partition.unacked.insert(offset);
+        partition.unsent.insert(offset, false);
         if partition.context.spec.sole_consumer {
             partition.gaps.delivered(now, offset);
             partition.mark.delivered(now, offset);
@@ -169,26 +164,15 @@ impl<'p> Attachment<'p> {
         }
     }
 
-    fn judge_reliability(&mut self, identity: &Identity) {
-        if identity.offset != 0 {
-            return;
-        }
-        match &self.reliability {
-            Reliability::Unknown => self.reliability = Reliability::OneAtZero(identity.clone()),
-            Reliability::OneAtZero(one) if one != identity => {
-                self.reliability = Reliability::None;
-                self.partition.forget_deliveries(now());
-            }
-            _ => {}
-        }
-    }
-
     fn resolve(&mut self, offsets: &[u64]) {
-        if self.reliability == Reliability::None {
+        if self.reliability.is_none() {
             return;
         }
         for &offset in offsets {
             self.partition.order.resolved(offset);
+            if let Some(resolved) = self.partition.unsent.get_mut(&offset) {
+                *resolved = true;
+            }
         }
     }
 
@@ -202,7 +186,7 @@ impl<'p> Attachment<'p> {
         }
         while self.acks_under_way < MOST_ACKS {
             let Some(offset) = self.partition.order.poll() else { return };
-            self.partition.unacked.remove(&offset);
+            self.partition.unsent.remove(&offset);
             self.acks_under_way += 1;
             self.answers.push(self.ack(offset));
         }
@@ -283,13 +267,18 @@ impl<'p> Attachment<'p> {
     }
 
     /// A stream that ends by itself while the broker holds its consumer for healthy
-    /// now belongs to somebody else.
+    /// now belongs to somebody else, who may be about to open it a second time
+    /// (see [`crate::subscribe::reopen`]).
     async fn why_ended(&mut self) -> DetachReason {
-        match self.route.connected(ClientType::Consumer, self.consumer_id).await {
-            Ok(true) => DetachReason::TakenOver,
-            Ok(false) => DetachReason::Resubscribe,
-            Err(_) => DetachReason::BrokerGone,
+        for pause in [Duration::ZERO, REOPENING] {
+            tokio::time::sleep(pause).await;
+            match self.route.connected(ClientType::Consumer, self.consumer_id).await {
+                Ok(true) => return DetachReason::TakenOver,
+                Ok(false) => {}
+                Err(_) => return DetachReason::BrokerGone,
+            }
         }
+        DetachReason::Resubscribe
     }
 
     fn next_deadline(&self) -> Instant {
@@ -362,31 +351,10 @@ impl<'p> Attachment<'p> {
         }
     }
 
+    /// Whether no ack will be sent or answered any more, as things stand.
     fn is_settled(&self) -> bool {
-        self.acks_under_way == 0 && self.partition.mark.covers()
-    }
-}
-
-fn record(partition: &Partition, message: StreamMessage) -> Record {
-    let spec = &partition.context.spec;
-    let schema = message
-        .schema_id
-        .zip(message.schema_version)
-        .map(|(schema_id, version)| SchemaRef { schema_id, version });
-    Record {
-        identity: Identity {
-            partition: Arc::clone(&partition.name),
-            offset: message.msg_id.map_or(0, |id| id.topic_offset),
-            producer: message.producer_name.into(),
-            request_id: message.request_id,
-            publish_time_ms: message.publish_time,
-        },
-        topic: Arc::clone(&spec.topic),
-        subscription: Arc::clone(&spec.subscription),
-        key: message.routing_key.map(Into::into),
-        payload: message.payload,
-        attributes: message.attributes,
-        schema,
+        let held_back = self.drain.is_some() && self.partition.unsent.values().any(|&ready| ready);
+        self.acks_under_way == 0 && self.partition.mark.covers() && !held_back
     }
 }
 

@@ -11,6 +11,7 @@ mod attachment;
 mod backoff;
 mod cluster;
 mod config;
+mod delivery;
 mod drain;
 mod error;
 mod gaps;
@@ -48,6 +49,11 @@ pub trait Subscription: Stream<Item = SubscriptionEvent> + Send + Unpin {
     /// The record is resolved, so the broker may forget it. Never blocks; the
     /// ack is sent as soon as the ack order allows, and again until the broker
     /// answers it or delivers the record anew.
+    ///
+    /// Only what was delivered since the partition's last `Attached` is acked,
+    /// anything else is passed over: it comes again, and MUST be acked again then.
+    /// The caller MUST NOT ack an offset for a record whose identity is not the
+    /// one last delivered there (offsets repeat after a broker's crash).
     fn ack(&mut self, partition: &Arc<str>, offset: u64);
 
     /// Stops taking new records, has the outstanding acks answered, and ends.

@@ -1,7 +1,7 @@
 //! One partition of a subscription: attached, again and again.
 
 use std::{
-    collections::BTreeSet,
+    collections::BTreeMap,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -49,8 +49,8 @@ pub(crate) struct Partition {
     pub(crate) lease: Lease,
     pub(crate) gaps: Gaps,
     pub(crate) mark: Mark,
-    /// Delivered, and no ack of it was ever sent.
-    pub(crate) unacked: BTreeSet<u64>,
+    /// Delivered on this attach, and no ack sent yet; whether one is wanted.
+    pub(crate) unsent: BTreeMap<u64, bool>,
     consumer_id: Option<u64>,
     trouble: Option<Trouble>,
 }
@@ -83,7 +83,7 @@ impl Partition {
             lease: Lease::new(ack_timeout),
             gaps: Gaps::new(None),
             mark: Mark::new(None),
-            unacked: BTreeSet::new(),
+            unsent: BTreeMap::new(),
             consumer_id: None,
             trouble: None,
         }
@@ -146,6 +146,7 @@ impl Partition {
         }
         let began = Instant::now();
         let partition = Arc::clone(&self.name);
+        self.acks.attached();
         self.tell(SubscriptionEvent::Attached { partition: Arc::clone(&partition) }).await;
         let ended = Attachment::new(self, opened).serve().await;
         self.order.detached();
@@ -199,7 +200,7 @@ impl Partition {
     pub(crate) fn forget_deliveries(&mut self, now: Instant) {
         self.order.detached();
         self.lease.attached(now);
-        self.unacked.clear();
+        self.unsent.clear();
     }
 
     async fn report(&mut self, error: &AttachError) {

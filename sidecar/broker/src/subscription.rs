@@ -7,6 +7,7 @@ use std::{
     task::{Context as TaskContext, Poll},
 };
 
+use danube_sidecar_core::record::Record;
 use danube_sidecar_store::Store;
 use futures::{FutureExt, Stream, future::BoxFuture};
 use tokio::{
@@ -17,7 +18,7 @@ use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use crate::{
     BoxSubscription, Subscription, SubscriptionEvent, Trouble,
-    acks::AckQueue,
+    acks::{AckQueue, SeenDeliveries},
     backoff::Backoff,
     cluster::Cluster,
     config::SubscriptionSpec,
@@ -52,7 +53,7 @@ impl Cluster {
             trouble: None,
         };
         let task = AbortOnDropHandle::new(self.tasks().spawn(supervisor.run()));
-        Box::pin(Partitions { events, queues, known: HashMap::new(), closing, task })
+        Box::pin(Partitions { events, queues, seen: HashMap::new(), closing, task })
     }
 }
 
@@ -60,7 +61,7 @@ impl Cluster {
 struct Partitions {
     events: mpsc::Receiver<SubscriptionEvent>,
     queues: AckQueues,
-    known: HashMap<Arc<str>, Arc<AckQueue>>,
+    seen: HashMap<Arc<str>, SeenDeliveries>,
     closing: CancellationToken,
     task: AbortOnDropHandle<()>,
 }
@@ -72,20 +73,39 @@ impl Stream for Partitions {
         mut self: Pin<&mut Self>,
         cx: &mut TaskContext<'_>,
     ) -> Poll<Option<SubscriptionEvent>> {
-        self.events.poll_recv(cx)
+        let event = std::task::ready!(self.events.poll_recv(cx));
+        if let Some(event) = &event {
+            self.note(event);
+        }
+        Poll::Ready(event)
+    }
+}
+
+impl Partitions {
+    fn note(&mut self, event: &SubscriptionEvent) {
+        match event {
+            SubscriptionEvent::Attached { partition } => self.seen_of(partition).attached(),
+            SubscriptionEvent::Delivered(Record { identity, .. }) => {
+                self.seen_of(&identity.partition).delivered(identity.offset);
+            }
+            _ => {}
+        }
+    }
+
+    fn seen_of(&mut self, partition: &Arc<str>) -> &mut SeenDeliveries {
+        let Self { seen, queues, .. } = self;
+        seen.entry(Arc::clone(partition)).or_insert_with(|| {
+            let mut queues = queues.lock().unwrap_or_else(PoisonError::into_inner);
+            SeenDeliveries::new(Arc::clone(queues.entry(Arc::clone(partition)).or_default()))
+        })
     }
 }
 
 impl Subscription for Partitions {
     fn ack(&mut self, partition: &Arc<str>, offset: u64) {
-        if let Some(queue) = self.known.get(partition) {
-            return queue.push(offset);
+        if let Some(seen) = self.seen.get_mut(partition) {
+            seen.ack(offset);
         }
-        let queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(queue) = queues.get(partition).cloned() else { return };
-        drop(queues);
-        queue.push(offset);
-        self.known.insert(Arc::clone(partition), queue);
     }
 
     fn close(self: Box<Self>) -> BoxFuture<'static, ()> {

@@ -2,5 +2,10 @@
 //! DANUBE_SERVICE_URL names. What needs switches or kills is always embedded.
 
 mod acks;
+mod discovery;
+mod losses;
+mod network;
+mod restarts;
 mod round_trip;
 mod support;
+mod throughput;

@@ -9,6 +9,13 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+use danube_core::{
+    admin_proto::{
+        GetSubscriptionFailurePolicyRequest, SubscriptionFailurePolicy,
+        topic_admin_client::TopicAdminClient,
+    },
+    proto::{ConsumerRequest, consumer_service_client::ConsumerServiceClient},
+};
 use danube_devbroker::{Config, DevBroker, Oddities};
 use danube_sidecar_broker::{
     BoxSubscription, Cluster, ClusterConfig, DetachReason, Outbound, ProducerSpec, Publisher,
@@ -38,14 +45,40 @@ impl Broker {
     pub(crate) async fn any_with(config: Config) -> Self {
         match std::env::var("DANUBE_SERVICE_URL") {
             Ok(url) => Self { url, embedded: None },
-            Err(_) => Self::embedded(config).await,
+            Err(_) => Self::embed(config).await,
         }
     }
 
     /// An embedded one, for what a shared broker cannot be asked to do.
     pub(crate) async fn embedded(config: Config) -> Self {
+        if std::env::var_os("DANUBE_SERVICE_URL").is_some() {
+            println!("needs the embedded broker");
+        }
+        Self::embed(config).await
+    }
+
+    async fn embed(config: Config) -> Self {
         let embedded = DevBroker::start(config).await.unwrap();
         Self { url: embedded.url(), embedded: Some(embedded) }
+    }
+
+    pub(crate) async fn shutdown(self) {
+        if let Some(embedded) = self.embedded {
+            embedded.shutdown().await;
+        }
+    }
+
+    pub(crate) async fn kill(self) {
+        if let Some(embedded) = self.embedded {
+            embedded.kill().await;
+        }
+    }
+
+    pub(crate) fn admin_url(&self) -> Option<String> {
+        match &self.embedded {
+            Some(embedded) => embedded.admin_url(),
+            None => std::env::var("DANUBE_ADMIN_URL").ok(),
+        }
     }
 
     pub(crate) fn cluster(&self) -> Cluster {
@@ -53,14 +86,21 @@ impl Broker {
     }
 
     pub(crate) fn cluster_with(&self, change: impl FnOnce(&mut ClusterConfig)) -> Cluster {
-        let mut config = ClusterConfig { service_url: self.url.clone(), ..Default::default() };
-        if self.embedded.is_some() {
-            // Its tick is 20 ms.
-            config.drain_settle = Duration::from_millis(200);
-        }
-        change(&mut config);
-        Cluster::new(config).unwrap()
+        let embedded = self.embedded.is_some();
+        cluster_at(&self.url, |config| {
+            if embedded {
+                // Its tick is 20 ms.
+                config.drain_settle = Duration::from_millis(200);
+            }
+            change(config);
+        })
     }
+}
+
+pub(crate) fn cluster_at(url: &str, change: impl FnOnce(&mut ClusterConfig)) -> Cluster {
+    let mut config = ClusterConfig { service_url: url.to_owned(), ..Default::default() };
+    change(&mut config);
+    Cluster::new(config).unwrap()
 }
 
 /// A broker for a test, with an oddity.
@@ -180,6 +220,25 @@ impl Reader {
         }
     }
 
+    /// How many such events come within `span`.
+    pub(crate) async fn count_during(
+        &mut self,
+        span: Duration,
+        wanted: impl Fn(&SubscriptionEvent) -> bool,
+    ) -> usize {
+        let counting = async {
+            loop {
+                let event = self.read().await;
+                self.passed.push_back(event);
+            }
+        };
+        // The time is what the test is about, so it is waited for.
+        let _ = tokio::time::timeout(span, counting).await;
+        let count = self.passed.iter().filter(|event| wanted(event)).count();
+        self.passed.retain(|event| !wanted(event));
+        count
+    }
+
     pub(crate) async fn record(&mut self) -> Record {
         let delivered =
             |event: &SubscriptionEvent| matches!(event, SubscriptionEvent::Delivered(_));
@@ -230,4 +289,30 @@ impl Reader {
 
 pub(crate) fn payload(record: &Record) -> &str {
     std::str::from_utf8(&record.payload).unwrap()
+}
+
+/// What a sidecar leaves behind that dies between Subscribe and ReceiveMessages.
+pub(crate) async fn register_only(broker: &Broker, topic: &str) -> u64 {
+    let mut consumer = ConsumerServiceClient::connect(broker.url.clone()).await.unwrap();
+    let request = ConsumerRequest {
+        topic_name: topic.to_owned(),
+        consumer_name: "sidecar-0".to_owned(),
+        subscription: "sub".to_owned(),
+        ..Default::default()
+    };
+    consumer.subscribe(request).await.unwrap().into_inner().consumer_id
+}
+
+pub(crate) async fn failure_policy(
+    admin_url: &str,
+    topic: &str,
+    subscription: &str,
+) -> SubscriptionFailurePolicy {
+    let mut admin = TopicAdminClient::connect(admin_url.to_owned()).await.unwrap();
+    let request = GetSubscriptionFailurePolicyRequest {
+        topic: topic.to_owned(),
+        subscription: subscription.to_owned(),
+    };
+    let answer = admin.get_subscription_failure_policy(request).await.unwrap();
+    answer.into_inner().failure_policy.expect("the subscription has a policy")
 }

@@ -1,6 +1,5 @@
 """The sinks under test: how each is built and run, and what it has stored."""
 
-import json
 import os
 import pathlib
 import shutil
@@ -9,20 +8,19 @@ import sqlite3
 import subprocess
 import sys
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-EXAMPLES = ROOT / "examples"
+EXAMPLES = pathlib.Path(__file__).resolve().parents[2] / "examples"
 PATIENCE = 30  # Seconds for a process to end.
 
 
 class Language:
     """One language's sink. `build` and `command` run in the example's folder."""
 
-    def __init__(self, name, folder, toolchain, command, build=None):
+    def __init__(self, name, folder, toolchain, build, command):
         self.name = name
         self.folder = EXAMPLES / folder
         self.toolchain = toolchain
-        self.command = command
         self.build_command = build
+        self.command = command
 
     def missing_tools(self):
         return [tool for tool in self.toolchain if shutil.which(tool) is None]
@@ -31,28 +29,44 @@ class Language:
         if self.build_command is None:
             return
         done = subprocess.run(self.build_command, cwd=self.folder, text=True, capture_output=True)
-        assert done.returncode == 0, f"{self.name}: {self.build_command} failed (did `tools/setup {self.name}` run?)\n{done.stdout}{done.stderr}"
+        remedy = f"{' '.join(self.build_command)} failed in {self.folder} (did `tools/setup {self.name}` run?)"
+        assert done.returncode == 0, f"{remedy}\n{done.stdout}{done.stderr}"
 
 
 LANGUAGES = {
-    language.name: language
-    for language in [
-        Language("python", "sqlite-sink-python", [], [sys.executable, "sink.py"]),
-        Language("go", "plain-sink-go", ["go"], ["./plain-sink"], ["go", "build", "-o", "plain-sink", "."]),
-        Language("typescript", "plain-sink-typescript", ["node", "npm"], ["node", "dist/sink.js"], ["npm", "run", "--silent", "build"]),
-        Language(
-            "java",
-            "plain-sink-java",
-            ["java", "mvn"],
-            ["java", "-jar", "target/plain-sink.jar"],
-            ["mvn", "--quiet", "--offline", "--batch-mode", "package"],
-        ),
-    ]
+    "python": Language(
+        name="python",
+        folder="sqlite-sink-python",
+        toolchain=[],
+        build=None,
+        command=[sys.executable, "sink.py"],
+    ),
+    "go": Language(
+        name="go",
+        folder="plain-sink-go",
+        toolchain=["go"],
+        build=["go", "build", "-o", "plain-sink", "."],
+        command=["./plain-sink"],
+    ),
+    "typescript": Language(
+        name="typescript",
+        folder="plain-sink-typescript",
+        toolchain=["node", "npm"],
+        build=["npm", "run", "--silent", "build"],
+        command=["node", "dist/sink.js"],
+    ),
+    "java": Language(
+        name="java",
+        folder="plain-sink-java",
+        toolchain=["java", "mvn"],
+        build=["mvn", "--quiet", "--offline", "--batch-mode", "package"],
+        command=["java", "-jar", "target/plain-sink.jar"],
+    ),
 }
 
 
 class Sink:
-    """A running sink, and the file or database that it writes."""
+    """A running sink. The Python sink writes a database, the others a folder with one file for each record."""
 
     def __init__(self, language, address, effects):
         self.language = language
@@ -71,11 +85,12 @@ class Sink:
         )
 
     def stored(self):
-        """(dedup_id, payload) of what is stored, in the order of arrival."""
+        """The stored payloads by identity."""
         if self.language.name == "python":
-            return [(row["dedup_id"], row["payload"]) for row in self.rows()]
-        lines = [json.loads(line) for line in self.effects.read_text().splitlines()]
-        return [(line["dedup_id"], line["payload"]) for line in lines]
+            stored = [(row["dedup_id"], row["payload"].encode()) for row in self.rows()]
+            assert len(dict(stored)) == len(stored), "an identity is stored twice"
+            return dict(stored)
+        return {file.name: file.read_bytes() for file in self.effects.iterdir()}
 
     def rows(self):
         """The Python sink's table."""
@@ -94,6 +109,11 @@ class Sink:
         self.process.communicate(timeout=PATIENCE)
 
     def ended(self):
-        """Waits for the end; the exit code, and what was said on stderr."""
+        """Waits for the end; the exit code, and what the sink had to say."""
         _, stderr = self.process.communicate(timeout=PATIENCE)
-        return self.process.returncode, stderr
+        return self.process.returncode, [line for line in stderr.splitlines() if not is_noise_of_grpc_java(line)]
+
+
+# On Unix sockets grpc-java complains about an option that it sets itself.
+def is_noise_of_grpc_java(line):
+    return line.endswith("AbstractBootstrap setChannelOption") or line.startswith("WARNING: Unknown channel option")

@@ -63,8 +63,8 @@ impl<C: SourceConnector> SourceRuntime<C> {
         self.stop.handle()
     }
 
-    /// Runs until SIGTERM, SIGINT or a stop by handle, or until the connector's
-    /// stream has ended and everything of it is committed.
+    /// Runs until SIGTERM, SIGINT or a stop by handle, or until the connector is
+    /// finished and everything of it is committed.
     ///
     /// # Errors
     /// When `initialize`, `producer_configs`, `restore`, `stream` or `shutdown`

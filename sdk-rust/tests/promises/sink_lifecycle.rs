@@ -19,6 +19,7 @@ async fn calls_come_in_the_guides_order() {
     session.opened().await;
     session.batch(vec![record(1, None, "a")]).await;
     session.outcomes(1).await;
+    drop(session);
     running.stop().await.expect("a clean end");
 
     assert_eq!(journal.entries(), ["initialize", "consumer_configs", "process a", "shutdown"]);

@@ -29,6 +29,7 @@ async fn a_record_that_fails_leaves_its_neighbours_alone() {
     let texts = ["a", "retry", "bad", "d"];
     session.batch((1..).zip(texts).map(|(id, text)| record(id, None, text)).collect()).await;
     let (acked, failures) = session.outcomes(4).await;
+    drop(session);
     running.stop().await.expect("a clean end");
 
     assert_eq!(acked, [1, 4]);
@@ -129,8 +130,10 @@ async fn a_sink_may_say_what_became_of_each_record_of_a_batch() {
 #[tokio::test]
 async fn a_sink_that_forgets_a_result_is_stopped() {
     let sink = ResultsSink { journal: Journal::new(), forgets_one: true };
-    let (_sidecar, running, session) = start(sink).await;
+    let (_sidecar, running, mut session) = start(sink).await;
     session.batch(vec![record(1, None, "a"), record(2, None, "b")]).await;
+    session.next().await.expect("a fault");
+    drop(session);
     let error = running.end().await.expect_err("it cannot be trusted");
 
     assert!(error.to_string().contains("1 results for 2 records"), "{error}");

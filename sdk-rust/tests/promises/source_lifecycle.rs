@@ -7,7 +7,7 @@ use danube_connector_sdk::{ConnectorError, Offset, SourceRecord};
 use tonic::Status;
 
 use crate::{
-    connectors::{Journal, PollSource, run_source, texts},
+    connectors::{AtEnd, Journal, PollSource, run_source, texts},
     sidecar::ScriptedSidecar,
 };
 
@@ -197,10 +197,47 @@ async fn a_record_that_no_frame_can_carry_ends_the_run() {
     let mut sidecar = ScriptedSidecar::on_tcp().await;
     let polls = vec![vec![SourceRecord::new("/default/events", vec![0; 5 << 20])]];
     let running = run_source(PollSource::new(&Journal::new(), polls), &sidecar.address).await;
-    let session = sidecar.source().await;
+    let mut session = sidecar.source().await;
     session.opened(vec![]).await;
     session.demand(1).await;
+    assert!(matches!(session.next().await, Some(Up::Fault(_))));
+    drop(session);
     let error = running.end().await.expect_err("too large");
 
     assert!(error.is_fatal() && error.to_string().contains("/default/events"), "{error}");
+}
+
+#[tokio::test]
+async fn a_finished_source_ends_the_run_when_all_is_committed() {
+    let (mut sidecar, journal) = (ScriptedSidecar::on_tcp().await, Journal::new());
+    let mut source = PollSource::new(&journal, vec![texts(&["a"])]);
+    source.at_end = AtEnd::Finishes;
+    let running = run_source(source, &sidecar.address).await;
+    let mut session = sidecar.source().await;
+    session.opened(vec![]).await;
+    session.demand(5).await;
+    session.take(1, 1).await;
+    assert!(matches!(session.next().await, Some(Up::Drained(_))));
+    session.committed(1).await;
+    journal.until("commit /default/events:0").await;
+    drop(session);
+
+    running.end().await.expect("a clean end");
+}
+
+#[tokio::test]
+async fn a_poll_that_never_returns_is_left_some_time_after_a_stop() {
+    let (mut sidecar, journal) = (ScriptedSidecar::on_tcp().await, Journal::new());
+    let mut source = PollSource::new(&journal, vec![]);
+    source.at_end = AtEnd::Hangs;
+    let running = run_source(source, &sidecar.address).await;
+    let mut session = sidecar.source().await;
+    session.opened(vec![]).await;
+    session.demand(5).await;
+    journal.until("hanging").await;
+    running.stop.stop();
+    assert!(matches!(session.next().await, Some(Up::Drained(_))));
+    drop(session);
+
+    running.end().await.expect("a clean end");
 }

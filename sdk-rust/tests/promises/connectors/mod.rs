@@ -13,7 +13,7 @@ use tokio::{sync::watch, task::JoinHandle};
 
 pub(crate) use self::{
     sink::{BatchSink, ResultsSink, SingleSink},
-    source::{PollSource, StreamSource, texts},
+    source::{AtEnd, PollSource, StreamSource, texts},
 };
 use crate::sidecar::within;
 

@@ -31,18 +31,26 @@ fn in_words(offsets: &[Offset]) -> String {
     words.join(" ")
 }
 
+/// What a source does when it has returned everything.
+#[derive(PartialEq)]
+pub(crate) enum AtEnd {
+    Waits,
+    Hangs,
+    Finishes,
+}
+
 /// Returns what it was given, poll by poll, and then nothing.
 pub(crate) struct PollSource {
     pub(crate) journal: Journal,
     pub(crate) polls: VecDeque<ConnectorResult<Vec<SourceRecord>>>,
-    pub(crate) hangs_at_end: bool,
+    pub(crate) at_end: AtEnd,
     pub(crate) commit_error: Option<ConnectorError>,
 }
 
 impl PollSource {
     pub(crate) fn new(journal: &Journal, polls: Vec<Vec<SourceRecord>>) -> Self {
         let polls = polls.into_iter().map(Ok).collect();
-        Self { journal: journal.clone(), polls, hangs_at_end: false, commit_error: None }
+        Self { journal: journal.clone(), polls, at_end: AtEnd::Waits, commit_error: None }
     }
 }
 
@@ -69,7 +77,7 @@ impl SourceConnector for PollSource {
                 self.journal.note("poll");
                 poll
             }
-            None if self.hangs_at_end => {
+            None if self.at_end == AtEnd::Hangs => {
                 self.journal.note("hanging");
                 std::future::pending().await
             }
@@ -78,6 +86,10 @@ impl SourceConnector for PollSource {
                 Ok(Vec::new())
             }
         }
+    }
+
+    fn is_finished(&self) -> bool {
+        self.at_end == AtEnd::Finishes && self.polls.is_empty()
     }
 
     async fn commit(&mut self, offsets: Vec<Offset>) -> ConnectorResult<()> {

@@ -15,7 +15,7 @@
 //!
 //! What is new has defaults: [`SourceConnector::restore`] and
 //! [`SourceRecord::with_offset`], [`SinkConnector::process_batch_results`],
-//! [`SourceConnector::stream`], and [`testing`].
+//! [`SourceConnector::stream`], [`SourceConnector::is_finished`], and [`testing`].
 //!
 //! The SDK writes its log with `tracing` and its metrics with `metrics`, and
 //! installs neither a subscriber nor a recorder.

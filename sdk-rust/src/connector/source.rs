@@ -61,6 +61,12 @@ pub trait SourceConnector: Send + Sync {
         Ok(None)
     }
 
+    /// Whether no record will ever come again. Asked after each `poll`: the
+    /// runtime then waits until everything is committed, and returns.
+    fn is_finished(&self) -> bool {
+        false
+    }
+
     /// The records of one poll are safe: confirmed by Danube, their positions
     /// durable. Called once per `poll` that brought records, in order, with one
     /// offset for each: its own, or `Offset::new(topic, index)` where it has

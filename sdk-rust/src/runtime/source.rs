@@ -63,8 +63,8 @@ impl<C: SourceConnector> SourceRuntime<C> {
         self.stop.handle()
     }
 
-    /// Runs until SIGTERM, SIGINT or a stop by handle, or until the connector's
-    /// stream has ended and everything of it is committed.
+    /// Runs until SIGTERM, SIGINT or a stop by handle, or until the connector is
+    /// finished and everything of it is committed.
     ///
     /// # Errors
     /// When `initialize`, `producer_configs`, `restore`, `stream` or `shutdown`
@@ -97,7 +97,7 @@ impl<C: SourceConnector> SourceRuntime<C> {
                 break;
             }
             let wait = persistence.failed(lost)?;
-            self.unless_done(tokio::time::sleep(wait)).await;
+            self.stop.unless_due(self.hands.outbox.is_empty(), tokio::time::sleep(wait)).await;
         }
         if !self.hands.outbox.is_empty() {
             warn!(
@@ -114,7 +114,8 @@ impl<C: SourceConnector> SourceRuntime<C> {
         persistence: &mut Persistence,
     ) -> SourceEnd {
         let opening = SourceSession::open(&self.sidecar, &self.config, producers);
-        let mut session = match self.unless_done(opening).await {
+        let idle = self.hands.outbox.is_empty();
+        let mut session = match self.stop.unless_due(idle, opening).await {
             None => return SourceEnd::Stopped,
             Some(Err(error)) => return SourceEnd::Lost(error),
             Some(Ok(session)) => session,
@@ -149,14 +150,5 @@ impl<C: SourceConnector> SourceRuntime<C> {
     fn is_done(&self) -> bool {
         let finishing = self.stop.is_requested() || self.hands.intake.has_ended();
         self.stop.is_overdue() || (finishing && self.hands.outbox.is_empty())
-    }
-
-    /// The future's output, or none when there is nothing left to do first.
-    async fn unless_done<F: Future>(&self, future: F) -> Option<F::Output> {
-        tokio::select! {
-            output = future => Some(output),
-            () = self.stop.requested(), if self.hands.outbox.is_empty() => None,
-            () = self.stop.overdue() => None,
-        }
     }
 }

@@ -67,6 +67,20 @@ impl Stop {
         self.token.run_until_cancelled(future).await
     }
 
+    /// The future's output, or none when it is time to go first: at the stop for
+    /// who has nothing in hand, else when the time to finish is over.
+    pub(crate) async fn unless_due<F: Future>(
+        &self,
+        nothing_in_hand: bool,
+        future: F,
+    ) -> Option<F::Output> {
+        tokio::select! {
+            output = future => Some(output),
+            () = self.requested(), if nothing_in_hand => None,
+            () = self.overdue() => None,
+        }
+    }
+
     /// Lets SIGTERM and SIGINT ask, until the handle is dropped.
     pub(crate) fn on_signals(&self) -> io::Result<AbortOnDropHandle<()>> {
         let signal = signals()?;

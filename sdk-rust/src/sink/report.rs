@@ -41,6 +41,14 @@ impl Report {
             || self.since.is_some_and(|since| since.elapsed() >= PATIENCE)
     }
 
+    /// Ends when it is time; never, while there is nothing to send.
+    pub(crate) async fn due(&self) {
+        match self.since {
+            Some(since) => tokio::time::sleep_until(since + PATIENCE).await,
+            None => std::future::pending().await,
+        }
+    }
+
     /// The frames to send.
     pub(crate) fn take(&mut self) -> Vec<v1::SinkResults> {
         let Self { results, .. } = mem::take(self);

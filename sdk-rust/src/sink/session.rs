@@ -1,12 +1,10 @@
 //! A sink's stream: batches come, results go.
 
-use std::time::Duration;
-
 use danube_connector_proto::v1::{
     self, SinkServiceRunRequest, SinkServiceRunResponse, sink_service_client::SinkServiceClient,
     sink_service_run_request::Frame as Up, sink_service_run_response::Frame as Down,
 };
-use tokio::time::{Instant, Interval};
+use tokio::time::Interval;
 use tracing::{debug, warn};
 
 use super::{Worker, convert, report::Report};
@@ -15,9 +13,6 @@ use crate::{
     runtime::Stop,
     sidecar::{Session, Sidecar, SidecarError},
 };
-
-/// After a call that took this long its answer does not wait for company.
-const SLOW: Duration = Duration::from_millis(10);
 
 type Wire = Session<SinkServiceRunRequest, SinkServiceRunResponse>;
 
@@ -121,14 +116,23 @@ impl SinkSession {
         self.idle(worker, stop, ticks).await
     }
 
+    /// Calls the connector once. What was answered before is sent meanwhile: a
+    /// record that takes its time must not hold the acks of others.
     async fn work<C: SinkConnector>(&mut self, worker: &mut Worker<C>) -> Result<(), SinkEnd> {
-        let started = Instant::now();
-        let step = worker.step().await;
+        let mut step = std::pin::pin!(worker.step());
+        let mut sent = Ok(());
+        let step = loop {
+            tokio::select! {
+                biased;
+                step = &mut step => break step,
+                () = self.report.due(), if sent.is_ok() => sent = self.flush().await,
+            }
+        };
+        sent?;
         for (id, result) in &step.answers {
             self.report.add(*id, result);
         }
-        let slow = started.elapsed() >= SLOW;
-        if slow || self.report.is_due() || step.answers.len() > 1 || step.fault.is_some() {
+        if self.report.is_due() || step.answers.len() > 1 || step.fault.is_some() {
             self.flush().await?;
             // A connector that never waits must not keep the stream from moving.
             tokio::task::yield_now().await;

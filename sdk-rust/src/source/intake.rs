@@ -84,6 +84,9 @@ impl Intake {
         match connector.poll().await {
             Ok(records) => {
                 self.failures = 0;
+                if connector.is_finished() {
+                    self.kind = Kind::Ended;
+                }
                 if records.is_empty() {
                     self.not_before = Instant::now() + self.rest;
                 }

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::config::{LogFormat, Overrides};
+use crate::config::{LogFormat, Overrides, TopicName};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -12,6 +12,7 @@ Examples:
                                             sidecar, and your connector, restarted when it ends
   danube-sidecar run --config sidecar.toml  next to a real broker (danube_service_url in the file)
   danube-sidecar validate --config sidecar.toml
+  danube-sidecar publish /default/hello 'hello, Danube'
 
 Connectors dial DANUBE_SIDECAR_ADDRESS (http://127.0.0.1:6670, or unix:///path/to/socket).
 Exit codes: 0 stopped in good order, 1 cannot start or go on, 2 wrong usage or configuration.";
@@ -38,6 +39,8 @@ pub enum Command {
     Dev(Dev),
     /// Check a configuration file and say what it means.
     Validate(Common),
+    /// Publish messages to a topic, to try things out.
+    Publish(Publish),
 }
 
 /// What all commands take.
@@ -99,6 +102,24 @@ pub struct Dev {
     /// An oddity of real brokers that the embedded one is to play (repeatable)
     #[arg(long = "broker-oddity", value_name = "NAME")]
     pub oddities: Vec<String>,
+}
+
+/// `publish`.
+#[derive(Clone, Debug, Args)]
+pub struct Publish {
+    /// Any broker of the cluster
+    #[arg(long, value_name = "URL", env = "DANUBE_SERVICE_URL", default_value = "http://127.0.0.1:6650")]
+    pub broker: String,
+    /// Routing key of the messages
+    #[arg(long)]
+    pub key: Option<String>,
+    /// Partitions of the topic, if it is created by this; 0: none
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub partitions: u32,
+    /// The topic, as /namespace/name
+    pub topic: TopicName,
+    /// The messages; without any, the lines of standard input
+    pub messages: Vec<String>,
 }
 
 impl Serve {

@@ -17,6 +17,7 @@ pub mod grpc;
 pub mod http;
 pub mod log;
 pub mod metrics;
+pub mod publish;
 pub mod refusal;
 pub mod server;
 pub mod session;

@@ -5,9 +5,9 @@ use std::{env, process::ExitCode};
 use clap::Parser as _;
 use danube_sidecar::{
     app,
-    cli::{Cli, Command, Common, Dev, Run},
+    cli::{Cli, Command, Common, Dev, Publish, Run},
     config::{self, Config, ConfigError, Environment, Overrides},
-    dev, log, summary,
+    dev, log, publish, summary,
 };
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -23,6 +23,7 @@ fn main() -> ExitCode {
             Command::Run(run) => serve(run).await,
             Command::Dev(dev) => develop(dev).await,
             Command::Validate(common) => validate(common),
+            Command::Publish(publish) => send(publish).await,
         }
     });
     // Whatever a peer keeps open must not delay the exit.
@@ -75,6 +76,17 @@ fn validate(common: Common) -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(error) => fail(2, &error),
+    }
+}
+
+async fn send(publish: Publish) -> ExitCode {
+    let topic = publish.topic.clone();
+    match publish::run(publish).await {
+        Ok(count) => {
+            println!("published {count} to {topic}");
+            ExitCode::SUCCESS
+        }
+        Err(error) => fail(1, &error),
     }
 }
 

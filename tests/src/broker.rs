@@ -25,7 +25,7 @@ impl Broker {
     /// An embedded broker with these arguments.
     pub async fn embedded(arguments: &[&str]) -> Self {
         let mut command = Command::new(binary("danube-devbroker"));
-        command.args(["--listen", "127.0.0.1:0"]).args(arguments);
+        command.args(["--listen", "127.0.0.1:0", "--no-admin"]).args(arguments);
         let process = Process::start("broker", &mut command);
         let url = process.line("http://").await;
         Self { url, process: Some(process) }
@@ -34,7 +34,7 @@ impl Broker {
     /// An embedded broker that keeps its messages in `data_dir`, at this address.
     pub async fn durable(address: &str, data_dir: &Path) -> Self {
         let mut command = Command::new(binary("danube-devbroker"));
-        command.args(["--listen", address, "--data-dir"]).arg(data_dir);
+        command.args(["--listen", address, "--no-admin", "--data-dir"]).arg(data_dir);
         let process = Process::start("broker", &mut command);
         let url = process.line("http://").await;
         Self { url, process: Some(process) }

@@ -45,6 +45,11 @@ const EVENTS_PER_TURN: usize = 1024;
 /// How often workers that can answer are asked for the external system's health.
 const PROBE_EVERY: Duration = Duration::from_secs(30);
 
+/// Of the shutdown timeout: what workers get to finish, and what is gone when the
+/// last acks must have been answered.
+const WORKERS_SHARE: f32 = 0.7;
+const DRIVER_SHARE: f32 = 0.9;
+
 /// What a driver is made of.
 pub struct Parts {
     /// The Danube cluster.
@@ -81,6 +86,8 @@ pub struct Driver {
     probes: u64,
     /// When this driver must have ended; none while it serves.
     deadline: Option<Instant>,
+    /// When the last acks must have been answered.
+    closed_by: Instant,
 }
 
 impl Driver {
@@ -105,6 +112,7 @@ impl Driver {
             failed: None,
             probes: 0,
             deadline: None,
+            closed_by: Instant::now(),
             parts,
             plan,
         };
@@ -361,9 +369,9 @@ impl Driver {
 
     /// The shutdown begins: nothing new is offered, results still count.
     fn drain(&mut self) {
-        // The subscriptions need a share of the time for their last acks.
-        let timeout = self.parts.shutdown_timeout.mul_f32(0.8);
+        let timeout = self.parts.shutdown_timeout.mul_f32(WORKERS_SHARE);
         self.deadline = Some(Instant::now() + timeout);
+        self.closed_by = Instant::now() + self.parts.shutdown_timeout.mul_f32(DRIVER_SHARE);
         for worker in self.workers.values_mut() {
             self.dispatch.draining(worker.id);
             worker.drain(timeout);
@@ -387,8 +395,8 @@ impl Driver {
         self.turn();
         let subscriptions = std::mem::take(&mut self.subscriptions);
         let closing = subscriptions.into_iter().map(|subscription| Pin::into_inner(subscription.inner).close());
-        let bound = self.parts.shutdown_timeout.mul_f32(0.15);
-        if tokio::time::timeout(bound, futures::future::join_all(closing)).await.is_err() {
+        let closed = futures::future::join_all(closing);
+        if tokio::time::timeout_at(self.closed_by.into(), closed).await.is_err() {
             warn!(
                 connector = self.plan.connector.name,
                 "the broker did not answer the last acks in time: those records come again"

@@ -1,1 +1,25 @@
-//! Placeholder.
+//! The Danube sidecar: owns Danube consumers and producers, and streams records to,
+//! or pulls them from, connector processes over gRPC.
+//!
+//! The way of a record to a sink: `danube-sidecar-broker` (a subscription) →
+//! [`sink::Driver`] → `danube-sidecar-core` (the delivery rules) → [`grpc`] (a
+//! worker's stream), and its result back the same way. The way of a record from a
+//! source: [`grpc`] → [`source::Source`] → core → broker.
+
+pub mod app;
+pub mod child;
+pub mod cli;
+pub mod config;
+pub mod connectors;
+pub mod dead_letter;
+pub mod dev;
+pub mod grpc;
+pub mod http;
+pub mod log;
+pub mod metrics;
+pub mod refusal;
+pub mod server;
+pub mod session;
+pub mod sink;
+pub mod source;
+pub mod summary;

@@ -1,2 +1,114 @@
-//! Placeholder.
-fn main() {}
+//! The command line of the Danube sidecar.
+
+use std::{env, process::ExitCode};
+
+use clap::Parser as _;
+use danube_sidecar::{
+    app,
+    cli::{Cli, Command, Common, Dev, Run},
+    config::{self, Config, ConfigError, Environment, Overrides},
+    dev, log, summary,
+};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(1, &error),
+    };
+    let code = runtime.block_on(async {
+        match cli.command {
+            Command::Run(run) => serve(run).await,
+            Command::Dev(dev) => develop(dev).await,
+            Command::Validate(common) => validate(common),
+        }
+    });
+    // Whatever a peer keeps open must not delay the exit.
+    runtime.shutdown_background();
+    code
+}
+
+async fn serve(run: Run) -> ExitCode {
+    let config = match load(&run.serve.overrides()) {
+        Ok(config) => config,
+        Err(error) => return fail(2, &error),
+    };
+    log::start(&config.sidecar.log_level, config.sidecar.log_format);
+    match app::run(config, run.serve.child, signals()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(1, &error),
+    }
+}
+
+async fn develop(dev: Dev) -> ExitCode {
+    let mut overrides = dev.serve.overrides();
+    // The embedded broker's address, once it is known; until then any will do.
+    overrides.service_url = Some(format!("http://{}", dev.broker_listen));
+    let mut config = match load(&overrides) {
+        Ok(config) => config,
+        Err(error) => return fail(2, &error),
+    };
+    config.danube.create_topics = true;
+    config.danube.ack_timeout = dev.broker_ack_timeout;
+    log::start(&config.sidecar.log_level, config.sidecar.log_format);
+    let broker = match dev::broker(&dev, config.sidecar.data_dir.as_deref()).await {
+        Ok(broker) => broker,
+        Err(error) => return fail(1, &error),
+    };
+    config.danube.service_url = broker.url().to_string();
+    tracing::info!(url = config.danube.service_url, "embedded Danube broker ready");
+    let outcome = app::run(config, dev.serve.child, signals()).await;
+    broker.shutdown().await;
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(1, &error),
+    }
+}
+
+fn validate(common: Common) -> ExitCode {
+    let overrides = Overrides { config: common.config, ..Overrides::default() };
+    match load(&overrides) {
+        Ok(config) => {
+            print!("{}", summary::of(&config));
+            ExitCode::SUCCESS
+        }
+        Err(error) => fail(2, &error),
+    }
+}
+
+fn load(overrides: &Overrides) -> Result<Config, ConfigError> {
+    let environment: Environment = env::vars().collect();
+    config::load(overrides, &environment)
+}
+
+fn fail(code: u8, error: &dyn std::error::Error) -> ExitCode {
+    eprintln!("danube-sidecar: {error}");
+    ExitCode::from(code)
+}
+
+/// A token that SIGTERM or SIGINT cancels; a second one ends the process at once.
+fn signals() -> CancellationToken {
+    let stop = CancellationToken::new();
+    let cancel = stop.clone();
+    tokio::spawn(async move {
+        let (Ok(mut terminate), Ok(mut interrupt)) =
+            (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+        else {
+            tracing::error!("cannot listen for signals: only SIGKILL ends this process");
+            return;
+        };
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            if cancel.is_cancelled() {
+                std::process::exit(130);
+            }
+            cancel.cancel();
+        }
+    });
+    stop
+}

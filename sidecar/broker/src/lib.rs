@@ -5,11 +5,39 @@
 //! cluster (lookup, redirects, supervision, renewal, ack order, backoff) stays
 //! behind them.
 
+mod acks;
+mod admin;
+mod attachment;
+mod backoff;
+mod cluster;
+mod config;
+mod delivery;
+mod drain;
+mod error;
+mod gaps;
+mod lookup;
+mod mark;
+mod partition;
+mod probe;
+mod producer;
+mod publisher;
+mod schema;
+mod subscribe;
+mod subscription;
+mod token;
+
 use std::{pin::Pin, sync::Arc};
 
 use bytes::Bytes;
 use danube_sidecar_core::record::{Record, SchemaRef};
 use futures::{Stream, future::BoxFuture};
+
+pub use cluster::{BrokerHealth, Cluster};
+pub use config::{
+    ClientCertificate, ClusterConfig, ProducerSpec, SubscriptionKind, SubscriptionSpec, Tls,
+};
+pub use error::{CallError, ClusterError};
+pub use schema::SchemaInfo;
 
 /// A running subscription: a stream of [`SubscriptionEvent`]s over all
 /// partitions of one topic.
@@ -21,6 +49,11 @@ pub trait Subscription: Stream<Item = SubscriptionEvent> + Send + Unpin {
     /// The record is resolved, so the broker may forget it. Never blocks; the
     /// ack is sent as soon as the ack order allows, and again until the broker
     /// answers it or delivers the record anew.
+    ///
+    /// Only what was delivered since the partition's last `Attached` is acked,
+    /// anything else is passed over: it comes again, and MUST be acked again then.
+    /// The caller MUST NOT ack an offset for a record whose identity is not the
+    /// one last delivered there (offsets repeat after a broker's crash).
     fn ack(&mut self, partition: &Arc<str>, offset: u64);
 
     /// Stops taking new records, has the outstanding acks answered, and ends.
@@ -143,6 +176,12 @@ pub enum PublishError {
         size: usize,
         /// The limit, in bytes.
         limit: usize,
+    },
+    /// Permanent.
+    #[error("the broker can never accept the message: {detail}")]
+    Invalid {
+        /// The broker's words.
+        detail: String,
     },
 }
 

@@ -4,5 +4,17 @@
 //! random number. Time and seeds are arguments; what is to be done comes out of
 //! `poll_*` methods.
 
+pub mod ackorder;
+pub mod dispatch;
+mod finished;
+pub mod frontier;
+mod hash;
+pub mod lane;
+pub mod lease;
+mod ledger;
 pub mod outcome;
+pub mod publish;
 pub mod record;
+pub mod retry;
+mod slab;
+pub mod window;

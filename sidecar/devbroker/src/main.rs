@@ -1,2 +1,86 @@
-//! Placeholder.
-fn main() {}
+//! Serves the embedded broker from the command line.
+
+use std::{io::Write, net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
+
+use clap::Parser;
+use danube_devbroker::{Config, DevBroker, Oddities, Profile, UnknownOddity};
+use tokio::signal::unix::{SignalKind, signal};
+
+/// An embedded broker that speaks Danube's protocol, for development and tests.
+#[derive(Debug, Parser)]
+#[command(name = "danube-devbroker", version)]
+struct Args {
+    /// Where clients connect; port 0 takes a free one.
+    #[arg(long, default_value = "127.0.0.1:6650")]
+    listen: SocketAddr,
+    /// Where the admin API is served.
+    #[arg(long, default_value = "127.0.0.1:50051")]
+    admin_listen: SocketAddr,
+    /// Serve no admin API.
+    #[arg(long)]
+    no_admin: bool,
+    /// Where messages are kept; without, in memory.
+    #[arg(long)]
+    data_dir: Option<PathBuf>,
+    /// How many messages of a subscription may be un-acked.
+    #[arg(long, default_value_t = 10)]
+    max_unacked_messages: usize,
+    /// How long a consumer may hold a message, like 30s.
+    #[arg(long, default_value = "30s", value_parser = humantime::parse_duration)]
+    ack_timeout: Duration,
+    /// An oddity of a real broker to play; may be given again.
+    #[arg(long = "oddity", value_name = "NAME", value_parser = parse_oddity)]
+    oddities: Vec<String>,
+    /// Play all oddities of a release, like danube-0.15.
+    #[arg(long)]
+    profile: Option<Profile>,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    tracing_subscriber::fmt()
+        .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
+        .with_writer(std::io::stderr)
+        .init();
+    match run(Args::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("danube-devbroker: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(args: Args) -> Result<(), Box<dyn std::error::Error>> {
+    // Before the line that says ready, so that no signal is missed after it.
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let broker = DevBroker::start(config(args)?).await?;
+    writeln!(std::io::stdout(), "{}", broker.url())?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    broker.shutdown().await;
+    Ok(())
+}
+
+fn config(args: Args) -> Result<Config, UnknownOddity> {
+    let mut oddities = args.profile.map(Profile::oddities).unwrap_or_default();
+    for name in &args.oddities {
+        oddities.enable(name)?;
+    }
+    Ok(Config {
+        listen: args.listen,
+        admin_listen: (!args.no_admin).then_some(args.admin_listen),
+        data_dir: args.data_dir,
+        max_unacked_messages: args.max_unacked_messages,
+        ack_timeout: args.ack_timeout,
+        oddities,
+        ..Config::default()
+    })
+}
+
+fn parse_oddity(name: &str) -> Result<String, UnknownOddity> {
+    Oddities::default().enable(name).map(|()| name.to_owned())
+}

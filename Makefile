@@ -1,0 +1,56 @@
+# What a newcomer types. `make demo` needs Rust and Python 3; `make test` also Go, Node.js and Java with Maven.
+# Everything else is installed into this folder (.tools), nothing into the machine.
+
+PYTHON := .tools/venv/bin/python
+
+.PHONY: help setup demo build test lint test-rust test-languages test-demo doc clean
+
+help:
+	@echo "make demo    10 000 real flights through Danube into SQLite, with a kill half way (about a minute once built)"
+	@echo "make test    everything that CI checks"
+	@echo "make lint    formatting, clippy, the protocol, licenses"
+	@echo "make doc     the Rust documentation, in target/doc"
+	@echo "make setup   install what the others need into .tools (they call it themselves)"
+	@echo "make clean   remove all that was built or installed here"
+
+setup:
+	@tools/setup all
+
+demo:
+	@tools/setup demo
+	@echo "building the sidecar and the file source (a few minutes the first time)"
+	@cargo build --quiet --package danube-sidecar --package file-source
+	@$(PYTHON) examples/demo/demo.py
+
+build:
+	cargo build --workspace --all-targets
+
+test: setup lint test-rust test-languages test-demo
+
+lint: setup
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --quiet -- --deny warnings
+	tools/check-proto
+	tools/check-sinks
+	.tools/bin/cargo-deny --log-level error check bans licenses sources
+	tools/tidy
+
+# The tests start the programs of this workspace: build them first.
+test-rust: setup
+	cargo build --workspace --all-targets --quiet
+	cargo test --workspace --quiet
+
+test-languages: setup
+	$(PYTHON) -m pytest --quiet tests/plain
+
+test-demo: setup
+	cargo build --quiet --package danube-sidecar --package file-source
+	$(PYTHON) examples/demo/demo.py
+
+doc:
+	tools/setup demo
+	cargo doc --workspace --no-deps
+
+clean:
+	rm -rf target .tools
+	git clean -fdX -- examples tests

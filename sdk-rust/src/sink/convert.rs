@@ -1,0 +1,156 @@
+//! Between wire frames and what connectors see: the only place of the sink that
+//! knows both.
+
+use std::time::Duration;
+
+use danube_connector_proto::{PROTOCOL_VERSION, v1};
+
+use crate::{
+    ConnectorConfig, ConnectorError, ConsumerConfig, DanubeMetadata, SDK, SinkRecord,
+    SubscriptionType, config::ProcessingSettings, record::Delivery, wire_text::shortened,
+};
+
+/// The first frame of a sink.
+pub(crate) fn open(config: &ConnectorConfig, consumers: &[ConsumerConfig]) -> v1::SinkOpen {
+    let batch = u32::try_from(config.processing.batch_size).unwrap_or(u32::MAX);
+    v1::SinkOpen {
+        connector: config.connector_name.clone(),
+        min_protocol_version: 1,
+        max_protocol_version: PROTOCOL_VERSION,
+        capabilities: vec![v1::Capability::Probe.into(), v1::Capability::Drain.into()],
+        sdk: SDK.to_owned(),
+        danube_service_url: config.danube_service_url.clone(),
+        subscriptions: consumers.iter().map(subscription).collect(),
+        window_records: batch,
+        max_batch_records: batch,
+        linger: linger(&config.processing),
+        retry: Some(retry(config)),
+        ..v1::SinkOpen::default()
+    }
+}
+
+/// A file that says nothing and a file that repeats the default cannot be told
+/// apart, so the default means: do not wait.
+fn linger(processing: &ProcessingSettings) -> Option<prost_types::Duration> {
+    let set = processing.batch_timeout_ms;
+    let default = ProcessingSettings::default().batch_timeout_ms;
+    (set != default).then(|| wire_duration(Duration::from_millis(set)))
+}
+
+fn retry(config: &ConnectorConfig) -> v1::RetrySettings {
+    let retry = &config.retry;
+    v1::RetrySettings {
+        max_retries: Some(retry.max_retries),
+        initial_backoff: Some(wire_duration(Duration::from_millis(retry.retry_backoff_ms))),
+        max_backoff: Some(wire_duration(Duration::from_millis(retry.max_backoff_ms))),
+    }
+}
+
+fn subscription(consumer: &ConsumerConfig) -> v1::Subscription {
+    let kind = match consumer.subscription_type {
+        SubscriptionType::Exclusive => v1::SubscriptionType::Exclusive,
+        SubscriptionType::Shared => v1::SubscriptionType::Shared,
+        SubscriptionType::FailOver => v1::SubscriptionType::Failover,
+    };
+    v1::Subscription {
+        topic: consumer.topic.clone(),
+        subscription: consumer.subscription.clone(),
+        r#type: Some(kind.into()),
+        consumer_name: consumer.consumer_name.clone(),
+        key_filters: Vec::new(),
+    }
+}
+
+/// The records of a batch.
+pub(crate) fn records(batch: v1::SinkBatch) -> Vec<SinkRecord> {
+    let epoch = batch.epoch;
+    batch.records.into_iter().map(|wire| record(wire, epoch)).collect()
+}
+
+fn record(wire: v1::SinkRecord, epoch: u64) -> SinkRecord {
+    let message_id = format!(
+        "topic:{}/producer:{}/offset:{}",
+        wire.partition_topic, wire.producer_name, wire.offset
+    );
+    let partition = (wire.partition_topic != wire.topic).then_some(wire.partition_topic);
+    SinkRecord {
+        payload: wire.payload.into(),
+        attributes: wire.attributes,
+        danube_metadata: DanubeMetadata {
+            topic: wire.topic,
+            offset: wire.offset,
+            publish_time: wire.publish_time_ms,
+            message_id,
+            producer_name: wire.producer_name,
+        },
+        partition,
+        delivery: Delivery {
+            id: wire.delivery_id,
+            attempt: wire.attempt,
+            epoch,
+            key: wire.key,
+            dedup_id: wire.dedup_id,
+            subscription: Some(wire.subscription).filter(|name| !name.is_empty()),
+        },
+        seat: None,
+    }
+}
+
+/// What the sidecar is told of a record that was not written.
+pub(crate) fn failure(delivery_id: u64, error: &ConnectorError) -> v1::SinkFailure {
+    let outcome = if error.is_about_data() { v1::Outcome::Reject } else { v1::Outcome::Retry };
+    v1::SinkFailure {
+        delivery_id,
+        outcome: outcome.into(),
+        retry_after: error.retry_after().map(wire_duration),
+        code: error.code().to_owned(),
+        message: shortened(&error.to_string()),
+    }
+}
+
+fn wire_duration(duration: Duration) -> prost_types::Duration {
+    prost_types::Duration {
+        seconds: i64::try_from(duration.as_secs()).unwrap_or(i64::MAX),
+        nanos: duration.subsec_nanos().cast_signed(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(batch_timeout_ms: u64) -> ConnectorConfig {
+        let processing = ProcessingSettings { batch_timeout_ms, ..ProcessingSettings::default() };
+        ConnectorConfig { processing, ..ConnectorConfig::default() }
+    }
+
+    #[test]
+    fn a_batch_waits_only_where_that_was_set() {
+        assert_eq!(open(&config(1000), &[]).linger, None);
+        assert_eq!(open(&config(20), &[]).linger, Some(wire_duration(Duration::from_millis(20))));
+    }
+
+    #[test]
+    fn a_record_of_a_partition_has_the_logical_topic() {
+        let wire = v1::SinkRecord {
+            topic: "/default/t".to_owned(),
+            partition_topic: "/default/t-part-1".to_owned(),
+            ..v1::SinkRecord::default()
+        };
+        let record = record(wire, 3);
+
+        assert_eq!(record.topic(), "/default/t");
+        assert_eq!(record.partition.as_deref(), Some("/default/t-part-1"));
+        assert_eq!(record.epoch(), 3);
+    }
+
+    #[test]
+    fn only_wrong_data_is_rejected() {
+        let outcome = |error| failure(1, &error).outcome();
+
+        assert_eq!(outcome(ConnectorError::invalid_data("x", Vec::new())), v1::Outcome::Reject);
+        assert_eq!(outcome(ConnectorError::Serialization(String::new())), v1::Outcome::Reject);
+        assert_eq!(outcome(ConnectorError::retryable("x")), v1::Outcome::Retry);
+        assert_eq!(outcome(std::io::Error::other("x").into()), v1::Outcome::Retry);
+    }
+}

@@ -1,0 +1,208 @@
+//! A sink's stream: batches come, results go.
+
+use danube_connector_proto::v1::{
+    self, SinkServiceRunRequest, SinkServiceRunResponse, sink_service_client::SinkServiceClient,
+    sink_service_run_request::Frame as Up, sink_service_run_response::Frame as Down,
+};
+use tokio::time::Interval;
+use tracing::{debug, warn};
+
+use super::{Worker, convert, report::Report};
+use crate::{
+    ConnectorConfig, ConnectorError, ConsumerConfig, SinkConnector, health,
+    runtime::Stop,
+    sidecar::{Session, Sidecar, SidecarError},
+};
+
+type Wire = Session<SinkServiceRunRequest, SinkServiceRunResponse>;
+
+/// How a session ended.
+pub(crate) enum SinkEnd {
+    /// The connector was asked to stop, and nothing is left in its hands.
+    Stopped,
+    /// The connector cannot go on.
+    Failed(ConnectorError),
+    /// The sidecar is gone.
+    Lost(SidecarError),
+}
+
+impl From<SidecarError> for SinkEnd {
+    fn from(error: SidecarError) -> Self {
+        Self::Lost(error)
+    }
+}
+
+/// One session of a sink.
+pub(crate) struct SinkSession {
+    wire: Wire,
+    /// What the sidecar calls it.
+    pub(crate) id: String,
+    report: Report,
+    drained: Drained,
+}
+
+/// How far the sidecar's wish to drain has come.
+#[derive(PartialEq)]
+enum Drained {
+    No,
+    Asked,
+    Said,
+}
+
+impl SinkSession {
+    pub(crate) async fn open(
+        sidecar: &Sidecar,
+        config: &ConnectorConfig,
+        consumers: &[ConsumerConfig],
+    ) -> Result<Self, SidecarError> {
+        let mut client = SinkServiceClient::new(sidecar.connect().await?);
+        let open = frame(Up::Open(convert::open(config, consumers)));
+        let call = |frames| async move { client.run(sidecar.request(frames)).await };
+        let mut wire = Wire::open(open, call, SidecarError::of_sink).await?;
+        match wire.first().await?.frame {
+            Some(Down::Opened(opened)) => Ok(Self {
+                wire,
+                id: opened.session_id,
+                report: Report::default(),
+                drained: Drained::No,
+            }),
+            _ => Err(SidecarError::Protocol { what: "its first frame is not `opened`".to_owned() }),
+        }
+    }
+
+    /// Serves until the session ends, one way or the other.
+    pub(crate) async fn serve<C: SinkConnector>(
+        mut self,
+        worker: &mut Worker<C>,
+        stop: &Stop,
+        ticks: &mut Option<Interval>,
+    ) -> SinkEnd {
+        let end = loop {
+            if let Err(end) = self.turn(worker, stop, ticks).await {
+                break end;
+            }
+        };
+        worker.release();
+        match end {
+            SinkEnd::Stopped => self.leave(Up::Drained(v1::Drained {})).await,
+            SinkEnd::Failed(ref error) => self.leave(Up::Fault(health::fault(error))).await,
+            SinkEnd::Lost(_) => {}
+        }
+        end
+    }
+
+    async fn turn<C: SinkConnector>(
+        &mut self,
+        worker: &mut Worker<C>,
+        stop: &Stop,
+        ticks: &mut Option<Interval>,
+    ) -> Result<(), SinkEnd> {
+        if !stop.is_requested() {
+            while let Some(frame) = self.wire.ready().await? {
+                self.take(frame, worker).await?;
+            }
+        }
+        if worker.has_work() && !stop.is_overdue() {
+            return self.work(worker).await;
+        }
+        self.flush().await?;
+        if stop.is_requested() {
+            return Err(SinkEnd::Stopped);
+        }
+        if self.drained == Drained::Asked {
+            self.wire.send(frame(Up::Drained(v1::Drained {}))).await?;
+            self.drained = Drained::Said;
+        }
+        self.idle(worker, stop, ticks).await
+    }
+
+    /// Calls the connector once. What was answered before is sent meanwhile: a
+    /// record that takes its time must not hold the acks of others.
+    async fn work<C: SinkConnector>(&mut self, worker: &mut Worker<C>) -> Result<(), SinkEnd> {
+        let mut step = std::pin::pin!(worker.step());
+        let mut sent = Ok(());
+        let step = loop {
+            tokio::select! {
+                biased;
+                step = &mut step => break step,
+                () = self.report.due(), if sent.is_ok() => sent = self.flush().await,
+            }
+        };
+        sent?;
+        for (id, result) in &step.answers {
+            self.report.add(*id, result);
+        }
+        if self.report.is_due() || step.answers.len() > 1 || step.fault.is_some() {
+            self.flush().await?;
+            // A connector that never waits must not keep the stream from moving.
+            tokio::task::yield_now().await;
+        }
+        step.fault.map_or(Ok(()), |fault| Err(SinkEnd::Failed(fault)))
+    }
+
+    /// Waits until something happens.
+    async fn idle<C: SinkConnector>(
+        &mut self,
+        worker: &mut Worker<C>,
+        stop: &Stop,
+        ticks: &mut Option<Interval>,
+    ) -> Result<(), SinkEnd> {
+        tokio::select! {
+            biased;
+            () = stop.requested() => Ok(()),
+            frame = self.wire.next() => Ok(self.take(frame?, worker).await?),
+            () = tick(ticks) => worker.tick().await.map_err(SinkEnd::Failed),
+        }
+    }
+
+    async fn take<C: SinkConnector>(
+        &mut self,
+        received: SinkServiceRunResponse,
+        worker: &mut Worker<C>,
+    ) -> Result<(), SidecarError> {
+        match received.frame {
+            Some(Down::Batch(batch)) => worker.take(convert::records(batch)),
+            Some(Down::Probe(probe)) => {
+                let health = health::answer(probe, worker.connector.health_check().await);
+                self.wire.send(frame(Up::Health(health))).await?;
+            }
+            Some(Down::Drain(_)) if self.drained == Drained::No => self.drained = Drained::Asked,
+            Some(Down::Opened(_)) => {
+                return Err(SidecarError::Protocol { what: "it sent `opened` twice".to_owned() });
+            }
+            Some(Down::Schema(_) | Down::Drain(_)) | None => {
+                debug!("the sidecar sent a frame that means nothing to this connector");
+            }
+        }
+        Ok(())
+    }
+
+    async fn flush(&mut self) -> Result<(), SidecarError> {
+        for results in self.report.take() {
+            self.wire.send(frame(Up::Results(results))).await?;
+        }
+        Ok(())
+    }
+
+    async fn leave(mut self, last: Up) {
+        let left = match self.wire.send(frame(last)).await {
+            Ok(()) => self.wire.close().await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = left {
+            warn!(%error, "the sidecar was left without a farewell");
+        }
+    }
+}
+
+fn frame(frame: Up) -> SinkServiceRunRequest {
+    SinkServiceRunRequest { frame: Some(frame) }
+}
+
+/// The next tick; never, where there are none.
+async fn tick(ticks: &mut Option<Interval>) {
+    match ticks {
+        Some(ticks) => drop(ticks.tick().await),
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,204 @@
+//! Hands records to a sink, and learns what became of each.
+
+use std::{collections::VecDeque, time::Duration};
+
+use tokio::time::Instant;
+use tracing::{error, warn};
+
+use super::{
+    Desk,
+    lanes::{HeldLanes, lane},
+};
+use crate::{ConnectorError, ConnectorMetrics, ConnectorResult, SinkConnector, SinkRecord};
+
+/// A connector and the records that it has in hand.
+pub(crate) struct Worker<C> {
+    pub(crate) connector: C,
+    metrics: ConnectorMetrics,
+    /// Records that are processed one by one, before any batch.
+    ones: VecDeque<SinkRecord>,
+    batches: VecDeque<Vec<SinkRecord>>,
+    lanes: HeldLanes,
+    /// Whether the connector turned out to have no `process_batch` of its own.
+    singly: bool,
+}
+
+/// What came of one call of the connector.
+#[derive(Default)]
+pub(crate) struct Step {
+    /// Delivery ids and their results. What the connector did not get to is missing.
+    pub(crate) answers: Vec<(u64, ConnectorResult<()>)>,
+    /// Why the connector has to stop.
+    pub(crate) fault: Option<ConnectorError>,
+}
+
+impl<C: SinkConnector> Worker<C> {
+    pub(crate) fn new(connector: C, metrics: ConnectorMetrics) -> Self {
+        Self {
+            connector,
+            metrics,
+            ones: VecDeque::new(),
+            batches: VecDeque::new(),
+            lanes: HeldLanes::default(),
+            singly: false,
+        }
+    }
+
+    /// Takes a batch in hand.
+    pub(crate) fn take(&mut self, records: Vec<SinkRecord>) {
+        self.metrics.record_batch_size(records.len());
+        records.iter().for_each(|_| self.metrics.record_received());
+        self.batches.push_back(records);
+        self.metrics.set_inflight(self.in_hand());
+    }
+
+    pub(crate) fn has_work(&self) -> bool {
+        !self.ones.is_empty() || !self.batches.is_empty()
+    }
+
+    /// Records in hand.
+    pub(crate) fn in_hand(&self) -> usize {
+        self.ones.len() + self.batches.iter().map(Vec::len).sum::<usize>()
+    }
+
+    /// Lets go of everything: the sidecar offers it again.
+    pub(crate) fn release(&mut self) {
+        self.ones.clear();
+        self.batches.clear();
+        self.lanes.clear();
+        self.metrics.set_inflight(0);
+    }
+
+    /// Calls the connector once, with the next record or batch in hand.
+    pub(crate) async fn step(&mut self) -> Step {
+        let started = Instant::now();
+        if self.singly && self.ones.is_empty() {
+            self.ones.extend(self.batches.pop_front().into_iter().flatten());
+        }
+        let step = if let Some(record) = self.ones.pop_front() {
+            self.one(record).await
+        } else if let Some(records) = self.batches.pop_front() {
+            self.batch(records).await
+        } else {
+            Step::default()
+        };
+        self.count(&step, started.elapsed());
+        step
+    }
+
+    /// Gives a connector that buffers the chance to flush, as Danube's own
+    /// runtime does.
+    pub(crate) async fn tick(&mut self) -> Result<(), ConnectorError> {
+        match self.connector.process_batch(Vec::new()).await {
+            Err(fault) if fault.stops() => Err(fault),
+            Err(error) => {
+                warn!(%error, "the connector could not flush; it is asked again at the next tick");
+                Ok(())
+            }
+            Ok(()) => Ok(()),
+        }
+    }
+
+    async fn one(&mut self, record: SinkRecord) -> Step {
+        let mut step = Step::default();
+        let (id, lane) = (record.delivery.id, lane(&record));
+        let result = if self.lanes.admits(&record) {
+            self.connector.process(record).await
+        } else {
+            Err(held())
+        };
+        self.settle(&mut step, id, lane, result);
+        step
+    }
+
+    async fn batch(&mut self, records: Vec<SinkRecord>) -> Step {
+        let mut step = Step::default();
+        let (mut records, late): (Vec<_>, Vec<_>) =
+            records.into_iter().partition(|record| self.lanes.admits(record));
+        for record in late {
+            step.answers.push((record.delivery.id, Err(held())));
+        }
+        if records.is_empty() {
+            return step;
+        }
+        let names: Vec<_> =
+            records.iter().map(|record| (record.delivery.id, lane(record))).collect();
+        let desk = Desk::default();
+        desk.seat(&mut records);
+        let results = self.connector.process_batch_results(records).await;
+        if results.len() != names.len() {
+            step.fault = Some(miscounted(results.len(), names.len()));
+            return step;
+        }
+        let returned = self.keep_returned(&desk);
+        for (index, ((id, lane), result)) in names.into_iter().zip(results).enumerate() {
+            if !returned.contains(&index) {
+                self.settle(&mut step, id, lane, result);
+            }
+        }
+        step
+    }
+
+    /// Queues what the default `process_batch` handed back, and
+    /// tells which of the batch that was.
+    fn keep_returned(&mut self, desk: &Desk) -> Vec<usize> {
+        let returned = desk.take();
+        self.singly |= !returned.is_empty();
+        let (indexes, records): (Vec<_>, Vec<_>) = returned.into_iter().unzip();
+        self.ones.extend(records);
+        indexes
+    }
+
+    fn settle(
+        &mut self,
+        step: &mut Step,
+        id: u64,
+        lane: Option<(String, String)>,
+        result: ConnectorResult<()>,
+    ) {
+        match result {
+            Err(fault) if fault.stops() => step.fault = step.fault.take().or(Some(fault)),
+            Err(error) => {
+                if !error.is_about_data() {
+                    self.lanes.hold(lane);
+                }
+                step.answers.push((id, Err(error)));
+            }
+            Ok(()) => step.answers.push((id, Ok(()))),
+        }
+    }
+
+    fn count(&self, step: &Step, took: Duration) {
+        if !step.answers.is_empty() {
+            self.metrics.record_processing_time(took);
+        }
+        for (delivery_id, result) in &step.answers {
+            match result {
+                Ok(()) => self.metrics.record_success(),
+                Err(error) => {
+                    self.metrics.record_error(error.code());
+                    if !error.is_about_data() {
+                        self.metrics.record_retry();
+                    }
+                    warn!(delivery_id, %error, "a record was not written");
+                }
+            }
+        }
+        if let Some(fault) = &step.fault {
+            self.metrics.record_error(fault.code());
+            error!(error = %fault, "the connector has to stop");
+        }
+        self.metrics.set_inflight(self.in_hand());
+    }
+}
+
+fn held() -> ConnectorError {
+    ConnectorError::retryable("an earlier record of the same key has to be written first")
+}
+
+fn miscounted(results: usize, records: usize) -> ConnectorError {
+    ConnectorError::fatal(format!(
+        "process_batch_results returned {results} results for {records} records; \
+         it has to return one for each"
+    ))
+}

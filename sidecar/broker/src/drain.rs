@@ -1,0 +1,97 @@
+//! When an attach has repeated all that it repeats.
+//!
+//! The broker does not say so. It repeats what is un-acked at its next tick,
+//! before anything new, so the repeats are over when that tick has passed and
+//! something new has come, or nothing comes any more.
+
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
+
+/// No delivery for so long, after the tick, ends the repeats.
+const QUIET: Duration = Duration::from_millis(500);
+
+/// The repeats of one attach.
+#[derive(Debug)]
+pub(crate) struct Drain {
+    settled_at: Instant,
+    last_delivery: Instant,
+    /// The highest offset from before the attach.
+    known: Option<u64>,
+    new_came: bool,
+    /// Delivered before and never acked: these must come again.
+    owed: BTreeSet<u64>,
+}
+
+impl Drain {
+    /// An attach at `now` whose repeats begin within `settle`.
+    pub(crate) fn new(
+        now: Instant,
+        settle: Duration,
+        known: Option<u64>,
+        owed: BTreeSet<u64>,
+    ) -> Self {
+        let new_came = known.is_none();
+        Self { settled_at: now + settle, last_delivery: now, known, new_came, owed }
+    }
+
+    pub(crate) fn delivered(&mut self, now: Instant, offset: u64) {
+        self.last_delivery = now;
+        self.owed.remove(&offset);
+        self.new_came |= self.known.is_none_or(|known| offset > known);
+    }
+
+    /// When it is over, as things stand.
+    pub(crate) fn deadline(&self) -> Instant {
+        if self.new_came && self.owed.is_empty() {
+            return self.settled_at;
+        }
+        self.settled_at.max(self.last_delivery + QUIET)
+    }
+
+    /// What should have come again and did not.
+    pub(crate) fn into_owed(self) -> BTreeSet<u64> {
+        self.owed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SETTLE: Duration = Duration::from_millis(1500);
+
+    #[test]
+    fn a_quiet_attach_is_drained_when_the_tick_has_passed() {
+        let now = Instant::now();
+        let drain = Drain::new(now, SETTLE, Some(9), BTreeSet::new());
+        assert_eq!(drain.deadline(), now + SETTLE);
+    }
+
+    #[test]
+    fn repeats_that_still_come_put_the_end_off() {
+        let now = Instant::now();
+        let mut drain = Drain::new(now, SETTLE, Some(9), BTreeSet::new());
+        drain.delivered(now + SETTLE, 5);
+        assert_eq!(drain.deadline(), now + SETTLE + QUIET);
+    }
+
+    #[test]
+    fn a_new_message_ends_the_repeats_in_full_flow() {
+        let now = Instant::now();
+        let mut drain = Drain::new(now, SETTLE, Some(9), [8, 9].into());
+        for offset in [8, 9, 10] {
+            drain.delivered(now + SETTLE, offset);
+        }
+        assert_eq!(drain.deadline(), now + SETTLE);
+    }
+
+    #[test]
+    fn what_does_not_come_again_is_told() {
+        let now = Instant::now();
+        let mut drain = Drain::new(now, SETTLE, Some(9), [8, 9].into());
+        drain.delivered(now, 9);
+        assert_eq!(drain.into_owed(), [8].into());
+    }
+}

@@ -1,0 +1,278 @@
+//! One partition of a subscription: attached, again and again.
+
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use danube_core::proto::StreamMessage;
+use danube_sidecar_core::{ackorder::AckOrder, lease::Lease};
+use danube_sidecar_store::{Store, StoreError};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tonic::Streaming;
+
+use crate::{
+    DetachReason, SubscriptionEvent, Trouble,
+    acks::AckQueue,
+    attachment::{Attachment, Ended},
+    backoff::Backoff,
+    cluster::Cluster,
+    config::SubscriptionSpec,
+    error::{CallError, Class},
+    gaps::Gaps,
+    lookup::Route,
+    mark::Mark,
+    subscribe,
+};
+
+/// An attachment that lasted so long was a good one: backoffs begin afresh.
+const GOOD: Duration = Duration::from_secs(30);
+
+/// What the partitions of a subscription share.
+#[derive(Clone)]
+pub(crate) struct Context {
+    pub(crate) cluster: Cluster,
+    pub(crate) store: Store,
+    pub(crate) spec: Arc<SubscriptionSpec>,
+    pub(crate) events: mpsc::Sender<SubscriptionEvent>,
+    pub(crate) closing: CancellationToken,
+}
+
+/// A supervised partition. What it knows outlives its attachments.
+pub(crate) struct Partition {
+    pub(crate) context: Context,
+    pub(crate) name: Arc<str>,
+    pub(crate) acks: Arc<AckQueue>,
+    pub(crate) order: AckOrder,
+    pub(crate) lease: Lease,
+    pub(crate) gaps: Gaps,
+    pub(crate) mark: Mark,
+    /// Delivered on this attach, and no ack sent yet; whether one is wanted.
+    pub(crate) unsent: BTreeMap<u64, bool>,
+    consumer_id: Option<u64>,
+    trouble: Option<Trouble>,
+}
+
+/// Why the partition could not be attached.
+#[derive(Debug, thiserror::Error)]
+enum AttachError {
+    #[error(transparent)]
+    Call(#[from] CallError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// An open stream, and whether the subscription was set up anew for it.
+pub(crate) struct Opened {
+    pub(crate) route: Route,
+    pub(crate) consumer_id: u64,
+    pub(crate) stream: Streaming<StreamMessage>,
+    pub(crate) anew: bool,
+}
+
+impl Partition {
+    pub(crate) fn new(context: Context, name: Arc<str>, acks: Arc<AckQueue>) -> Self {
+        let ack_timeout = context.cluster.config().ack_timeout;
+        Self {
+            context,
+            name,
+            acks,
+            order: AckOrder::default(),
+            lease: Lease::new(ack_timeout),
+            gaps: Gaps::new(None),
+            mark: Mark::new(None),
+            unsent: BTreeMap::new(),
+            consumer_id: None,
+            trouble: None,
+        }
+    }
+
+    /// Runs until the subscription closes.
+    pub(crate) async fn run(mut self) {
+        let closing = self.context.closing.clone();
+        let recalled = tokio::select! {
+            () = closing.cancelled() => return,
+            recalled = self.recall_with_retries() => recalled,
+        };
+        (self.consumer_id, self.mark, self.gaps) = recalled;
+        self.attach_again_and_again(&closing).await;
+        self.keep_exact_mark().await;
+    }
+
+    async fn attach_again_and_again(&mut self, closing: &CancellationToken) {
+        let (mut calls, mut takeovers) = (Backoff::calls(), Backoff::takeovers());
+        let mut renewing = false;
+        loop {
+            let opened = tokio::select! {
+                () = closing.cancelled() => return,
+                opened = self.attach(renewing) => opened,
+            };
+            let pause = match opened {
+                Ok(opened) => match self.attached(opened).await {
+                    (Ended::Closed, _) => return,
+                    (Ended::Detached(reason), lasted) => {
+                        renewing = reason == DetachReason::Renewal;
+                        if lasted >= GOOD {
+                            calls.reset();
+                            takeovers.reset();
+                        }
+                        match reason {
+                            DetachReason::Renewal => Duration::ZERO,
+                            DetachReason::TakenOver => takeovers.pause(),
+                            _ => calls.pause(),
+                        }
+                    }
+                },
+                Err(error) => {
+                    self.report(&error).await;
+                    calls.pause()
+                }
+            };
+            tokio::select! {
+                () = closing.cancelled() => return,
+                () = tokio::time::sleep(pause) => {}
+            }
+        }
+    }
+
+    /// Serves one attachment, and tells how long it lasted.
+    async fn attached(&mut self, opened: Opened) -> (Ended, Duration) {
+        self.trouble = None;
+        if opened.anew {
+            self.gaps.rewind();
+            self.mark.rewind();
+        }
+        let began = Instant::now();
+        let partition = Arc::clone(&self.name);
+        self.acks.attached();
+        self.tell(SubscriptionEvent::Attached { partition: Arc::clone(&partition) }).await;
+        let ended = Attachment::new(self, opened).serve().await;
+        self.order.detached();
+        self.lease.detached();
+        if let Ended::Detached(reason) = ended {
+            if reason == DetachReason::Renewal {
+                tracing::debug!(%partition, "renewing");
+            } else {
+                tracing::warn!(%partition, ?reason, "detached");
+            }
+            self.tell(SubscriptionEvent::Detached { partition, reason }).await;
+        }
+        (ended, began.elapsed())
+    }
+
+    async fn attach(&mut self, renewing: bool) -> Result<Opened, AttachError> {
+        let route = self.context.cluster.route(&self.name).await?;
+        if let Some(consumer_id) = self.consumer_id {
+            if renewing {
+                subscribe::closed(&route, consumer_id).await;
+            }
+            match subscribe::reopen(&route, consumer_id).await {
+                Err(error) if error.class() == Class::Missing => {}
+                Err(error) => return Err(error.into()),
+                Ok(stream) => {
+                    if !renewing {
+                        tracing::info!(partition = %self.name, consumer_id, "attached");
+                    }
+                    return Ok(Opened { route, consumer_id, stream, anew: false });
+                }
+            }
+        }
+        self.subscribe(route).await
+    }
+
+    async fn subscribe(&mut self, route: Route) -> Result<Opened, AttachError> {
+        let Context { cluster, spec, store, .. } = &self.context;
+        if let Some(ack_timeout) = cluster.prepare_subscription(spec, &self.name).await {
+            self.lease = Lease::new(ack_timeout);
+        }
+        let consumer_id = subscribe::register(&route, spec, &self.name).await?;
+        // Before the stream is opened: only this id heals a consumer whose process died.
+        store.keep_consumer_id(&self.consumer_key(), consumer_id).await?;
+        let anew = self.consumer_id.replace(consumer_id) != Some(consumer_id);
+        let stream = subscribe::open(&route, consumer_id).await?;
+        tracing::info!(partition = %self.name, consumer_id, "subscribed");
+        Ok(Opened { route, consumer_id, stream, anew })
+    }
+
+    /// The topic is not reliable: what was delivered is nobody's concern any more.
+    pub(crate) fn forget_deliveries(&mut self, now: Instant) {
+        self.order.detached();
+        self.lease.attached(now);
+        self.unsent.clear();
+    }
+
+    async fn report(&mut self, error: &AttachError) {
+        let trouble = self.trouble_of(error);
+        if self.trouble.as_ref() == Some(&trouble) {
+            return;
+        }
+        tracing::warn!(partition = %self.name, %error, "cannot attach; trying again");
+        self.trouble = Some(trouble.clone());
+        self.tell(SubscriptionEvent::Trouble(trouble)).await;
+    }
+
+    fn trouble_of(&self, error: &AttachError) -> Trouble {
+        let topic = Arc::clone(&self.context.spec.topic);
+        let detail = error.to_string();
+        match error {
+            AttachError::Call(error) => trouble_of(error, topic),
+            AttachError::Store(_) => Trouble::Refused { topic, detail },
+        }
+    }
+
+    /// Tells the reader; when there is none any more, the subscription is closing.
+    pub(crate) async fn tell(&self, event: SubscriptionEvent) {
+        if self.context.events.send(event).await.is_err() {
+            self.context.closing.cancel();
+        }
+    }
+
+    async fn recall_with_retries(&self) -> (Option<u64>, Mark, Gaps) {
+        let mut backoff = Backoff::calls();
+        loop {
+            match self.recall().await {
+                Ok((consumer_id, seen)) => {
+                    return (consumer_id, Mark::new(seen), Gaps::new(seen));
+                }
+                Err(error) => {
+                    tracing::error!(partition = %self.name, %error, "cannot begin");
+                    tokio::time::sleep(backoff.pause()).await;
+                }
+            }
+        }
+    }
+
+    async fn recall(&self) -> Result<(Option<u64>, Option<u64>), StoreError> {
+        let Context { store, spec, .. } = &self.context;
+        let consumer_id = store.consumer_id(&self.consumer_key()).await?;
+        let seen = store.contiguous_offset(&spec.subscription, &self.name).await?;
+        Ok((consumer_id, seen))
+    }
+
+    async fn keep_exact_mark(&self) {
+        let Context { store, spec, .. } = &self.context;
+        let Some(exact) = self.mark.exact().filter(|_| spec.sole_consumer) else { return };
+        let kept = store.keep_contiguous_offset(&spec.subscription, &self.name, exact).await;
+        if let Err(error) = kept {
+            tracing::warn!(partition = %self.name, %error, "the last offset is not kept");
+        }
+    }
+
+    /// Names the consumer in the store.
+    fn consumer_key(&self) -> String {
+        let SubscriptionSpec { subscription, kind, consumer_name, .. } = &*self.context.spec;
+        format!("{subscription}/{kind:?}/{consumer_name}@{}", self.name)
+    }
+}
+
+/// What a failed call means to the reader of a subscription.
+pub(crate) fn trouble_of(error: &CallError, topic: Arc<str>) -> Trouble {
+    let detail = error.to_string();
+    match error.class() {
+        Class::Away | Class::Moved => Trouble::BrokerAway { detail },
+        Class::Missing => Trouble::TopicMissing { topic },
+        Class::Refused | Class::Invalid => Trouble::Refused { topic, detail },
+    }
+}

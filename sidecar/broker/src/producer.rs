@@ -1,0 +1,160 @@
+//! A producer on one partition.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use danube_core::proto::{
+    DispatchStrategy, ProducerAccessMode, ProducerRequest, SchemaReference, StreamMessage,
+    schema_reference::VersionRef,
+};
+use danube_sidecar_core::record::SchemaRef;
+use tokio::sync::Mutex;
+
+use crate::{cluster::Cluster, config::ProducerSpec, error::CallError, lookup::Route};
+
+/// Sends to one partition; created at the broker with the first message, and again
+/// whenever a message fails: the broker gives a known name its old id.
+pub(crate) struct Producer {
+    cluster: Cluster,
+    topic: Arc<str>,
+    name: String,
+    reliable: bool,
+    schema_subject: Option<String>,
+    session: Mutex<Option<Arc<Session>>>,
+    troubled: AtomicBool,
+}
+
+/// A producer as the broker knows it.
+struct Session {
+    route: Route,
+    producer_id: u64,
+    schema: Option<SchemaRef>,
+}
+
+impl Producer {
+    /// One for each partition, named as danube-client names them.
+    pub(crate) fn for_partitions(cluster: &Cluster, spec: &ProducerSpec) -> Vec<Self> {
+        let topics = spec.partition_topics();
+        let name = |number: usize| match spec.partitions {
+            0 => spec.producer_name.to_string(),
+            _ => format!("{}-{number}", spec.producer_name),
+        };
+        topics
+            .into_iter()
+            .enumerate()
+            .map(|(number, topic)| Self {
+                cluster: cluster.clone(),
+                topic,
+                name: name(number),
+                reliable: spec.reliable,
+                schema_subject: spec.schema_subject.clone(),
+                session: Mutex::new(None),
+                troubled: AtomicBool::new(false),
+            })
+            .collect()
+    }
+
+    pub(crate) fn topic(&self) -> &str {
+        &self.topic
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Sends `message` once. After a failure it is unknown whether it was stored.
+    pub(crate) async fn send(&self, message: &StreamMessage) -> Result<(), CallError> {
+        let sent = self.send_once(message).await;
+        match &sent {
+            Ok(()) if self.troubled.swap(false, Ordering::Relaxed) => {
+                tracing::info!(topic = %self.topic, "publishing again");
+            }
+            Err(error) if !self.troubled.swap(true, Ordering::Relaxed) => {
+                tracing::warn!(topic = %self.topic, %error, "cannot publish; trying again");
+            }
+            _ => {}
+        }
+        sent
+    }
+
+    async fn send_once(&self, message: &StreamMessage) -> Result<(), CallError> {
+        let session = self.session().await?;
+        let message = session.address(message.clone());
+        let mut producer = session.route.producer();
+        let sent =
+            session
+                .route
+                .call("SendMessage", message, |request| async move {
+                    producer.send_message(request).await
+                })
+                .await;
+        if sent.is_err() {
+            self.end(&session).await;
+        }
+        sent.map(drop)
+    }
+
+    async fn session(&self) -> Result<Arc<Session>, CallError> {
+        let mut current = self.session.lock().await;
+        if let Some(session) = current.as_ref() {
+            return Ok(Arc::clone(session));
+        }
+        let session = Arc::new(self.create().await?);
+        Ok(Arc::clone(current.insert(session)))
+    }
+
+    async fn end(&self, ended: &Arc<Session>) {
+        let mut current = self.session.lock().await;
+        if current.as_ref().is_some_and(|session| Arc::ptr_eq(session, ended)) {
+            *current = None;
+        }
+    }
+
+    async fn create(&self) -> Result<Session, CallError> {
+        let route = self.cluster.route_for_producing(&self.topic).await?;
+        let schema = match &self.schema_subject {
+            Some(subject) => Some(self.cluster.latest_schema(subject).await?.reference),
+            None => None,
+        };
+        let strategy = match self.reliable {
+            true => DispatchStrategy::Reliable,
+            false => DispatchStrategy::NonReliable,
+        };
+        let message = ProducerRequest {
+            request_id: self.cluster.request_id(),
+            producer_name: self.name.clone(),
+            topic_name: self.topic.to_string(),
+            schema_ref: self.schema_subject.clone().map(|subject| SchemaReference {
+                subject,
+                version_ref: Some(VersionRef::UseLatest(true)),
+            }),
+            producer_access_mode: ProducerAccessMode::Shared.into(),
+            dispatch_strategy: strategy.into(),
+        };
+        let mut producer = route.producer();
+        let created = route
+            .call("CreateProducer", message, |request| async move {
+                producer.create_producer(request).await
+            })
+            .await?;
+        tracing::debug!(topic = %self.topic, producer = %self.name, "producer created");
+        Ok(Session { route, producer_id: created.producer_id, schema })
+    }
+}
+
+impl Session {
+    /// `message` with what only the broker's answer told.
+    fn address(&self, mut message: StreamMessage) -> StreamMessage {
+        if let Some(id) = &mut message.msg_id {
+            id.producer_id = self.producer_id;
+            id.broker_addr = self.route.broker();
+        }
+        if message.schema_id.is_none() {
+            message.schema_id = self.schema.map(|schema| schema.schema_id);
+            message.schema_version = self.schema.map(|schema| schema.version);
+        }
+        message
+    }
+}

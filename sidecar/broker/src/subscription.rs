@@ -1,0 +1,231 @@
+//! A subscription: its partitions' events in one stream.
+
+use std::{
+    collections::HashMap,
+    pin::Pin,
+    sync::{Arc, Mutex, PoisonError},
+    task::{Context as TaskContext, Poll},
+};
+
+use danube_sidecar_core::record::Record;
+use danube_sidecar_store::Store;
+use futures::{FutureExt, Stream, future::BoxFuture};
+use tokio::{
+    sync::mpsc,
+    task::{Id, JoinError, JoinSet},
+};
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
+
+use crate::{
+    BoxSubscription, Subscription, SubscriptionEvent, Trouble,
+    acks::{AckQueue, SeenDeliveries},
+    backoff::Backoff,
+    cluster::Cluster,
+    config::SubscriptionSpec,
+    error::CallError,
+    partition::{Context, Partition, trouble_of},
+};
+
+/// Events that wait for the reader, of all partitions together.
+const QUEUE: usize = 256;
+
+type AckQueues = Arc<Mutex<HashMap<Arc<str>, Arc<AckQueue>>>>;
+
+impl Cluster {
+    /// Runs the subscription. What must outlive the process is kept in `store`.
+    /// Nothing is awaited here: trouble comes as events.
+    pub fn subscribe(&self, spec: SubscriptionSpec, store: Store) -> BoxSubscription {
+        let (sender, events) = mpsc::channel(QUEUE);
+        let queues = AckQueues::default();
+        let closing = self.stop().child_token();
+        let context = Context {
+            cluster: self.clone(),
+            store,
+            spec: Arc::new(spec),
+            events: sender,
+            closing: closing.clone(),
+        };
+        let supervisor = Supervisor {
+            context,
+            queues: Arc::clone(&queues),
+            running: JoinSet::new(),
+            names: HashMap::new(),
+            trouble: None,
+        };
+        let task = AbortOnDropHandle::new(self.tasks().spawn(supervisor.run()));
+        Box::pin(Partitions { events, queues, seen: HashMap::new(), closing, task })
+    }
+}
+
+/// All partitions of a topic, as one subscription.
+struct Partitions {
+    events: mpsc::Receiver<SubscriptionEvent>,
+    queues: AckQueues,
+    seen: HashMap<Arc<str>, SeenDeliveries>,
+    closing: CancellationToken,
+    task: AbortOnDropHandle<()>,
+}
+
+impl Stream for Partitions {
+    type Item = SubscriptionEvent;
+
+    fn poll_next(
+        mut self: Pin<&mut Self>,
+        cx: &mut TaskContext<'_>,
+    ) -> Poll<Option<SubscriptionEvent>> {
+        let event = std::task::ready!(self.events.poll_recv(cx));
+        if let Some(event) = &event {
+            self.note(event);
+        }
+        Poll::Ready(event)
+    }
+}
+
+impl Partitions {
+    fn note(&mut self, event: &SubscriptionEvent) {
+        match event {
+            SubscriptionEvent::Attached { partition } => self.seen_of(partition).attached(),
+            SubscriptionEvent::Delivered(Record { identity, .. }) => {
+                self.seen_of(&identity.partition).delivered(identity.offset);
+            }
+            _ => {}
+        }
+    }
+
+    fn seen_of(&mut self, partition: &Arc<str>) -> &mut SeenDeliveries {
+        let Self { seen, queues, .. } = self;
+        seen.entry(Arc::clone(partition)).or_insert_with(|| {
+            let mut queues = queues.lock().unwrap_or_else(PoisonError::into_inner);
+            SeenDeliveries::new(Arc::clone(queues.entry(Arc::clone(partition)).or_default()))
+        })
+    }
+}
+
+impl Subscription for Partitions {
+    fn ack(&mut self, partition: &Arc<str>, offset: u64) {
+        if let Some(seen) = self.seen.get_mut(partition) {
+            seen.ack(offset);
+        }
+    }
+
+    fn close(self: Box<Self>) -> BoxFuture<'static, ()> {
+        let Self { mut events, closing, task, .. } = *self;
+        closing.cancel();
+        events.close();
+        async move {
+            if let Err(error) = task.await {
+                tracing::error!(%error, "a subscription's task failed");
+            }
+        }
+        .boxed()
+    }
+}
+
+/// Finds the partitions and keeps a task running for each.
+struct Supervisor {
+    context: Context,
+    queues: AckQueues,
+    running: JoinSet<()>,
+    names: HashMap<Id, Arc<str>>,
+    trouble: Option<Trouble>,
+}
+
+impl Supervisor {
+    async fn run(mut self) {
+        let closing = self.context.closing.clone();
+        let mut backoff = Backoff::calls();
+        loop {
+            let found = tokio::select! {
+                () = closing.cancelled() => break,
+                found = self.discover() => found,
+            };
+            let pause = if found {
+                backoff.reset();
+                self.context.cluster.config().discovery_interval
+            } else {
+                backoff.pause()
+            };
+            tokio::select! {
+                () = closing.cancelled() => break,
+                Some(ended) = self.running.join_next_with_id() => self.ended(ended),
+                () = tokio::time::sleep(pause) => {}
+            }
+        }
+        while let Some(ended) = self.running.join_next_with_id().await {
+            self.ended(ended);
+        }
+    }
+
+    /// Starts what is new. Tells whether all is well.
+    async fn discover(&mut self) -> bool {
+        let topic = Arc::clone(&self.context.spec.topic);
+        match self.context.cluster.partitions(&topic).await {
+            Ok(partitions) if partitions.is_empty() => {
+                self.missing(topic).await;
+                false
+            }
+            Ok(partitions) => {
+                self.trouble = None;
+                for partition in partitions {
+                    self.start(partition.into());
+                }
+                true
+            }
+            Err(error) => {
+                self.report(trouble_of(&error, topic), Some(&error)).await;
+                false
+            }
+        }
+    }
+
+    async fn missing(&mut self, topic: Arc<str>) {
+        if !self.context.spec.create_topic {
+            return self.report(Trouble::TopicMissing { topic }, None).await;
+        }
+        match self.context.cluster.create_topic(&topic).await {
+            Ok(()) => tracing::info!(%topic, "created the topic"),
+            Err(error) => self.report(trouble_of(&error, topic), Some(&error)).await,
+        }
+    }
+
+    fn start(&mut self, name: Arc<str>) {
+        if self.names.values().any(|running| *running == name) {
+            return;
+        }
+        let mut queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
+        let queue = Arc::clone(queues.entry(Arc::clone(&name)).or_default());
+        drop(queues);
+        let partition = Partition::new(self.context.clone(), Arc::clone(&name), queue);
+        let task = self.running.spawn(partition.run());
+        self.names.insert(task.id(), name);
+    }
+
+    /// A partition's task ends when the subscription closes. If it panicked, the
+    /// next discovery starts it again.
+    fn ended(&mut self, ended: Result<(Id, ()), JoinError>) {
+        let id = match &ended {
+            Ok((id, ())) => *id,
+            Err(error) => error.id(),
+        };
+        let name = self.names.remove(&id);
+        if let Err(error) = ended {
+            tracing::error!(partition = ?name, %error, "a partition's task failed");
+        }
+    }
+
+    async fn report(&mut self, trouble: Trouble, error: Option<&CallError>) {
+        if self.trouble.as_ref() == Some(&trouble) {
+            return;
+        }
+        let topic = &self.context.spec.topic;
+        match error {
+            Some(error) => tracing::warn!(%topic, %error, "cannot find the topic's partitions"),
+            None => tracing::warn!(%topic, "the topic does not exist yet; waiting for it"),
+        }
+        self.trouble = Some(trouble.clone());
+        let told = self.context.events.send(SubscriptionEvent::Trouble(trouble)).await;
+        if told.is_err() {
+            self.context.closing.cancel();
+        }
+    }
+}

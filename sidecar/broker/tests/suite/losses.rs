@@ -1,0 +1,119 @@
+//! What the broker loses is told; what it does not lose is not.
+
+use danube_sidecar_broker::{DetachReason, SubscriptionEvent};
+use danube_sidecar_store::Store;
+
+use crate::support::*;
+
+fn is_gap(event: &SubscriptionEvent) -> bool {
+    matches!(event, SubscriptionEvent::Gap { .. })
+}
+
+#[tokio::test]
+async fn messages_that_the_broker_passed_over_are_told_as_a_gap() {
+    let broker = Broker::embedded(odd(|oddities| oddities.live_channel_skips = true)).await;
+    let (cluster, store, topic) = (broker.cluster(), Store::in_memory().unwrap(), unique_topic());
+    create_topic(&cluster, &topic, 0).await;
+    let mut reader = Reader::attached(&cluster, subscription(&topic), &store, 1).await;
+    publish_numbers(&*cluster.publisher(producer(&topic, 0)), 0..600).await;
+
+    let mut seen = Vec::new();
+    while seen.last() != Some(&599) {
+        let record = reader.record().await;
+        seen.push(payload(&record).parse::<u64>().unwrap());
+        reader.ack(&record);
+    }
+    let mut missing = 0;
+    while missing + seen.len() as u64 != 600 {
+        let SubscriptionEvent::Gap { first, last, .. } = reader.wait_for(is_gap).await else {
+            unreachable!("only gaps are wanted")
+        };
+        missing += last - first + 1;
+    }
+    assert!(missing > 0);
+}
+
+#[tokio::test]
+async fn a_gap_is_seen_across_a_restart_before_the_first_record() {
+    let broker = Broker::embedded(odd(|oddities| oddities.live_channel_skips = true)).await;
+    let (cluster, store, topic) = (broker.cluster(), Store::in_memory().unwrap(), unique_topic());
+    create_topic(&cluster, &topic, 0).await;
+    let publisher = cluster.publisher(producer(&topic, 0));
+    let mut reader = Reader::attached(&cluster, subscription(&topic), &store, 1).await;
+    reader.drained().await;
+    publish(&*publisher, message("seen")).await;
+    let seen = reader.record().await;
+    reader.ack(&seen);
+    reader.close().await;
+    publish_numbers(&*publisher, 0..600).await;
+
+    let mut reader = Reader::attached(&cluster, subscription(&topic), &store, 1).await;
+    let gap = loop {
+        let wanted = |event: &SubscriptionEvent| {
+            is_gap(event) || matches!(event, SubscriptionEvent::Delivered(_))
+        };
+        match reader.wait_for(wanted).await {
+            SubscriptionEvent::Delivered(record) => reader.ack(&record),
+            gap => break gap,
+        }
+    };
+
+    let SubscriptionEvent::Gap { first, .. } = gap else { unreachable!("only gaps break") };
+    assert!(first > seen.identity.offset && first <= seen.identity.offset + 20, "{first}");
+}
+
+#[tokio::test]
+async fn a_sidecar_that_dies_does_not_tell_what_it_acked_as_a_gap() {
+    let broker = Broker::any().await;
+    let (cluster, store, topic) = (broker.cluster(), Store::in_memory().unwrap(), unique_topic());
+    create_topic(&cluster, &topic, 0).await;
+    let publisher = cluster.publisher(producer(&topic, 0));
+    let mut reader = Reader::attached(&cluster, subscription(&topic), &store, 1).await;
+    publish_numbers(&*publisher, 0..100).await;
+    for _ in 0..100 {
+        let record = reader.record().await;
+        reader.ack(&record);
+    }
+    drop(reader);
+
+    let mut reader = Reader::attached(&cluster, subscription(&topic), &store, 1).await;
+    publish(&*publisher, message("next")).await;
+    loop {
+        let record = reader.record().await;
+        reader.ack(&record);
+        if payload(&record) == "next" {
+            break;
+        }
+    }
+    reader.drained().await;
+    assert!(!reader.passed(is_gap));
+}
+
+#[tokio::test]
+async fn a_non_reliable_topic_has_no_acks_no_gaps_and_no_renewals() {
+    let broker = Broker::any().await;
+    let cluster = broker.cluster_with(|config| {
+        config.ack_timeout = std::time::Duration::from_secs(1);
+    });
+    let (store, topic) = (Store::in_memory().unwrap(), unique_topic());
+    let spec = danube_sidecar_broker::ProducerSpec { reliable: false, ..producer(&topic, 0) };
+    let publisher = cluster.publisher(spec);
+    publish(&*publisher, message("creates the topic")).await;
+    let mut reader = Reader::attached(&cluster, subscription(&topic), &store, 1).await;
+
+    for number in 0..20 {
+        publish(&*publisher, message(number.to_string())).await;
+        let record = reader.record().await;
+        assert_eq!(payload(&record), number.to_string());
+        assert_eq!(record.identity.offset, 0);
+        reader.ack(&record);
+    }
+    reader.drained().await;
+
+    let renewals = reader
+        .count_during(std::time::Duration::from_secs(2), |event| {
+            matches!(event, SubscriptionEvent::Detached { reason: DetachReason::Renewal, .. })
+        })
+        .await;
+    assert_eq!((renewals, reader.passed(is_gap)), (0, false));
+}

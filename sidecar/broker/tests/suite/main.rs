@@ -1,0 +1,11 @@
+//! The promises of this crate, on an embedded broker or on the one that
+//! DANUBE_SERVICE_URL names. What needs switches or kills is always embedded.
+
+mod acks;
+mod discovery;
+mod losses;
+mod network;
+mod restarts;
+mod round_trip;
+mod support;
+mod throughput;

@@ -1,0 +1,228 @@
+//! Which records go out, to whom and when.
+
+use std::{sync::Arc, time::Instant};
+
+use super::{
+    Dispatch, Offer, WorkerId,
+    worker::{Queue, Waiting, Worker},
+};
+use crate::{lane::Home, ledger::Place, outcome::DeliveryId, slab::Key, window::Held};
+
+/// A record that may be offered now.
+#[derive(Clone, Copy, Debug)]
+struct Candidate {
+    home: Home,
+    lane: Key,
+    record: Key,
+    waiting: Waiting,
+    bytes: usize,
+}
+
+impl Dispatch {
+    /// The next batch for a worker; ask again until there is none.
+    ///
+    /// A batch is as large as its limits and the worker's window allow. One that
+    /// could still grow waits for the worker's linger, counted from the admission
+    /// of its oldest record, unless [`flush`](Self::flush) said that it cannot.
+    pub fn poll_batch(&mut self, now: Instant, worker: WorkerId) -> Option<Vec<Offer>> {
+        self.advance(now);
+        if !self.is_ripe(now, worker) {
+            return None;
+        }
+        let batch = self.cut(now, worker);
+        (!batch.is_empty()).then_some(batch)
+    }
+
+    /// When a batch for the worker goes out, as things stand.
+    pub(super) fn batch_deadline(&self, id: WorkerId, worker: &Worker) -> Option<Instant> {
+        let own = Some(&worker.queue).filter(|_| !self.is_stuck(id, worker));
+        let shared = Some(&self.anyone).filter(|_| self.share_of_anyone(id, worker) > 0);
+        let queues = own.into_iter().chain(shared);
+        queues.filter_map(|queue| queue.ripe_at(worker.settings.linger, self.complete)).min()
+    }
+
+    fn is_ripe(&self, now: Instant, id: WorkerId) -> bool {
+        let Some(worker) = self.workers.get(&id) else { return false };
+        if worker.settings.linger.is_zero() {
+            return true;
+        }
+        let mut waiting = worker.queue.waiting;
+        if self.share_of_anyone(id, worker) > 0 {
+            waiting += self.anyone.waiting;
+        }
+        worker.is_filled_by(waiting)
+            || self.batch_deadline(id, worker).is_some_and(|deadline| deadline <= now)
+    }
+
+    fn cut(&mut self, now: Instant, id: WorkerId) -> Vec<Offer> {
+        let Some(worker) = self.workers.get(&id) else { return Vec::new() };
+        let limits = worker.settings.batch;
+        let mut share = self.share_of_anyone(id, worker);
+        let waiting = worker.queue.waiting.records.saturating_add(share);
+        let mut batch = Vec::with_capacity(waiting.min(limits.records).min(worker.room()));
+        let mut held = Held::default();
+        while let Some(next) = self.next_candidate(id, share > 0) {
+            if !limits.admits(held, next.bytes) || !self.can_take(id, next.bytes) {
+                break;
+            }
+            held += Held::one(next.bytes);
+            share -= usize::from(next.home == Home::Anyone);
+            batch.extend(self.offer(now, id, next));
+        }
+        self.note_oldest(Home::Worker(id));
+        self.note_oldest(Home::Anyone);
+        batch
+    }
+
+    fn can_take(&self, id: WorkerId, bytes: usize) -> bool {
+        self.workers.get(&id).is_some_and(|worker| worker.can_take(bytes))
+    }
+
+    /// How many lanes of a single record the worker may take now: so many that
+    /// those who can take any end up with the same number in hand.
+    fn share_of_anyone(&self, id: WorkerId, worker: &Worker) -> usize {
+        let Some(next) = self.first_of(Home::Anyone) else { return 0 };
+        let takes = |id, worker: &Worker| worker.can_take(next.bytes) && !self.is_stuck(id, worker);
+        if !takes(id, worker) {
+            return 0;
+        }
+        let mut takers = 0;
+        let mut records = self.anyone.waiting.records;
+        for (&id, worker) in &self.workers {
+            if takes(id, worker) {
+                takers += 1;
+                records += worker.in_hand.records;
+            }
+        }
+        records.div_ceil(takers.max(1)).saturating_sub(worker.in_hand.records)
+    }
+
+    /// Whether the worker must answer something before its own next record fits.
+    fn is_stuck(&self, id: WorkerId, worker: &Worker) -> bool {
+        let next = self.first_of(Home::Worker(id));
+        next.is_some_and(|next| !worker.can_take(next.bytes))
+    }
+
+    /// The oldest of what the worker's own lanes and those of anyone offer.
+    fn next_candidate(&mut self, id: WorkerId, anyone: bool) -> Option<Candidate> {
+        let own = self.front(Home::Worker(id));
+        let shared = if anyone { self.front(Home::Anyone) } else { None };
+        own.into_iter().chain(shared).min_by_key(|candidate| candidate.waiting)
+    }
+
+    fn offer(&mut self, now: Instant, id: WorkerId, next: Candidate) -> Option<Offer> {
+        if let Some(queue) = self.queue_mut(next.home) {
+            queue.lanes.pop_front();
+        }
+        let lane = self.lanes.get_mut(next.lane)?;
+        lane.queued = false;
+        lane.pop_head(next.bytes);
+        let worker = self.workers.get_mut(&id)?;
+        worker.take_in_hand(next.bytes);
+        let delivery = worker.deliveries.issue(next.record);
+        self.put(next.record, Place::InHand { worker: id, delivery, since: now });
+        self.settle(next.lane);
+        let entry = self.ledger.get_mut(next.record)?;
+        entry.attempt += 1;
+        if entry.attempt == 1 {
+            entry.tries.begin(self.successes);
+        }
+        Some(Offer {
+            delivery: DeliveryId(delivery),
+            attempt: entry.attempt,
+            crashes: entry.crashes,
+            fingerprint: entry.fingerprint,
+            record: Arc::clone(&entry.record),
+        })
+    }
+
+    /// Brings a lane's place in the world up to date after anything about it
+    /// changed: its home, what it offers, whether it is there at all.
+    pub(super) fn settle(&mut self, key: Key) {
+        let Some(lane) = self.lanes.get_mut(key) else { return };
+        if lane.in_hand == 0 {
+            lane.home = lane.target;
+        }
+        let after = lane.offered(&self.ledger);
+        let before = std::mem::replace(&mut lane.counted, after);
+        let home = lane.home;
+        if lane.members == 0 {
+            self.lanes.remove(key);
+        }
+        if let Some(queue) = self.queue_mut(home) {
+            queue.recount(before, after);
+        }
+        if after.records > 0 {
+            self.enqueue(home, key);
+        }
+    }
+
+    fn enqueue(&mut self, home: Home, key: Key) {
+        let Some(next) = self.candidate(home, key) else { return };
+        let Some(lane) = self.lanes.get_mut(key) else { return };
+        let enters = !std::mem::replace(&mut lane.queued, true);
+        let repeats = !lane.again.is_empty();
+        let Some(queue) = self.queue_mut(home) else { return };
+        queue.note(next.waiting);
+        match (enters, repeats) {
+            (false, _) => {}
+            (true, true) => queue.lanes.push_front(key),
+            (true, false) => queue.lanes.push_back(key),
+        }
+    }
+
+    /// The queue's first lane that has something to offer; drops those before it.
+    fn front(&mut self, home: Home) -> Option<Candidate> {
+        loop {
+            let key = *self.queue(home)?.lanes.front()?;
+            let next = self.candidate(home, key);
+            if next.is_some() {
+                return next;
+            }
+            self.queue_mut(home)?.lanes.pop_front();
+            if let Some(lane) = self.lanes.get_mut(key) {
+                lane.queued = false;
+            }
+        }
+    }
+
+    /// The same without dropping.
+    fn first_of(&self, home: Home) -> Option<Candidate> {
+        self.queue(home)?.lanes.iter().find_map(|&key| self.candidate(home, key))
+    }
+
+    /// What a lane offers, if it is at home there and offers anything.
+    fn candidate(&self, home: Home, key: Key) -> Option<Candidate> {
+        let lane = self.lanes.get(key)?;
+        if lane.home != home || lane.counted.records == 0 {
+            return None;
+        }
+        let record = lane.head()?;
+        let entry = self.ledger.get(record)?;
+        let waiting = Waiting { sequence: entry.sequence, admitted: entry.admitted };
+        Some(Candidate { home, lane: key, record, waiting, bytes: entry.bytes })
+    }
+
+    fn note_oldest(&mut self, home: Home) {
+        let oldest = self.front(home).map(|next| next.waiting);
+        if let Some(queue) = self.queue_mut(home) {
+            queue.oldest = oldest;
+        }
+    }
+
+    fn queue(&self, home: Home) -> Option<&Queue> {
+        match home {
+            Home::Worker(id) => self.workers.get(&id).map(|worker| &worker.queue),
+            Home::Anyone => Some(&self.anyone),
+            Home::Nowhere => None,
+        }
+    }
+
+    fn queue_mut(&mut self, home: Home) -> Option<&mut Queue> {
+        match home {
+            Home::Worker(id) => self.workers.get_mut(&id).map(|worker| &mut worker.queue),
+            Home::Anyone => Some(&mut self.anyone),
+            Home::Nowhere => None,
+        }
+    }
+}

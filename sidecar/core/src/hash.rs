@@ -1,0 +1,71 @@
+//! Hash maps over keys that are hashes already, and the choice of a worker.
+
+use std::{
+    collections::HashMap,
+    hash::{BuildHasherDefault, Hasher},
+};
+
+/// A map whose keys hash to one well-mixed number.
+pub(crate) type PrehashedMap<K, V> = HashMap<K, V, BuildHasherDefault<Prehashed>>;
+
+/// Takes the low 64 bits of the last number written as the hash.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Prehashed(u64);
+
+impl Hasher for Prehashed {
+    fn write(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            self.0 = mix(self.0 ^ u64::from(byte));
+        }
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        self.0 = number;
+    }
+
+    fn write_u128(&mut self, number: u128) {
+        self.0 = number as u64;
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
+/// Every bit of the result depends on every bit of `number` (the finalizer of
+/// SplitMix64).
+pub(crate) fn mix(mut number: u64) -> u64 {
+    number = (number ^ (number >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    number = (number ^ (number >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    number ^ (number >> 31)
+}
+
+/// Highest random weight: when the candidates change, only the hashes of the one
+/// that came or went move.
+pub(crate) fn rendezvous(hash: u64, candidates: impl Iterator<Item = u64>) -> Option<u64> {
+    candidates.max_by_key(|&candidate| mix(hash ^ mix(candidate)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_candidate_that_leaves_moves_only_its_own() {
+        for hash in (0..1000).map(mix) {
+            let before = rendezvous(hash, [1, 2, 3].into_iter());
+            let after = rendezvous(hash, [1, 3].into_iter());
+            assert!(before == Some(2) || before == after);
+        }
+    }
+
+    #[test]
+    fn candidates_share_alike() {
+        let mut shares = [0; 4];
+        for hash in (0..4000).map(mix) {
+            let Some(chosen) = rendezvous(hash, 0..4) else { continue };
+            shares[chosen as usize] += 1;
+        }
+        assert!(shares.iter().all(|share| (850..1150).contains(share)), "{shares:?}");
+    }
+}

@@ -1,0 +1,181 @@
+//! When one partition's attachment must be renewed, so that the broker's ack
+//! timeout never passes.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::{Duration, Instant},
+};
+
+/// Halving goes no further than this: the broker looks for passed ack timeouts
+/// every 500 ms (Danube 0.15), and renewals must stay rarer than that.
+const SHORTEST_HALVED: Duration = Duration::from_secs(1);
+
+/// The attachment of one partition.
+///
+/// A broker ack timeout uses up the subscription's redelivery budget, and in the
+/// end blocks it for good. Closing the stream and opening it again restarts all
+/// its clocks. That is due when the oldest delivery has been un-acked for half
+/// the ack timeout: the other half is for what the clock here cannot see (the
+/// broker's earlier start, the way of the acks, the reopening itself).
+#[derive(Debug)]
+pub struct Lease {
+    ack_timeout: Duration,
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    /// Nobody is attached, and no clock runs at the broker.
+    Detached,
+    /// Attached since then.
+    Attached(Instant, Clocks),
+}
+
+/// The broker's clocks of un-acked deliveries, as far as seen from here.
+#[derive(Debug, Default)]
+struct Clocks {
+    started: BTreeMap<u64, Instant>,
+    oldest: BTreeSet<(Instant, u64)>,
+}
+
+impl Lease {
+    /// Not attached yet; the broker redelivers after `ack_timeout`.
+    pub fn new(ack_timeout: Duration) -> Self {
+        Self { ack_timeout, state: State::Detached }
+    }
+
+    /// The stream is open (again): all clocks begin anew, at the repeats.
+    pub fn attached(&mut self, now: Instant) {
+        self.state = State::Attached(now, Clocks::default());
+    }
+
+    /// The stream ended: no clock runs.
+    pub fn detached(&mut self) {
+        self.state = State::Detached;
+    }
+
+    /// The broker delivered the offset. Tells whether that was a repeat nobody
+    /// asked for: then the ack timeout is shorter than believed, and is halved.
+    pub fn delivered(&mut self, now: Instant, offset: u64) -> bool {
+        let State::Attached(_, clocks) = &mut self.state else { return false };
+        let unasked = clocks.start(now, offset);
+        if unasked {
+            let halved = (self.ack_timeout / 2).max(SHORTEST_HALVED);
+            self.ack_timeout = halved.min(self.ack_timeout);
+        }
+        unasked
+    }
+
+    /// The broker answered the offset's ack.
+    pub fn acked(&mut self, offset: u64) {
+        if let State::Attached(_, clocks) = &mut self.state {
+            clocks.stop(offset);
+        }
+    }
+
+    /// Whether the stream must be closed and opened again now.
+    pub fn due(&self, now: Instant) -> bool {
+        self.next_deadline().is_some_and(|deadline| deadline <= now)
+    }
+
+    /// When it is due, as things stand.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        let State::Attached(_, clocks) = &self.state else { return None };
+        let (oldest, _) = clocks.oldest.first()?;
+        oldest.checked_add(self.ack_timeout / 2)
+    }
+
+    /// Since when it is attached, if it is.
+    pub fn attached_since(&self) -> Option<Instant> {
+        match self.state {
+            State::Detached => None,
+            State::Attached(since, _) => Some(since),
+        }
+    }
+
+    /// The broker's ack timeout, as far as known.
+    pub fn ack_timeout(&self) -> Duration {
+        self.ack_timeout
+    }
+}
+
+impl Clocks {
+    /// Tells whether the clock was running.
+    fn start(&mut self, now: Instant, offset: u64) -> bool {
+        let running = self.stop(offset);
+        self.started.insert(offset, now);
+        self.oldest.insert((now, offset));
+        running
+    }
+
+    fn stop(&mut self, offset: u64) -> bool {
+        let Some(started) = self.started.remove(&offset) else { return false };
+        self.oldest.remove(&(started, offset))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TIMEOUT: Duration = Duration::from_secs(30);
+
+    fn attached() -> (Lease, Instant) {
+        let mut lease = Lease::new(TIMEOUT);
+        let start = Instant::now();
+        lease.attached(start);
+        (lease, start)
+    }
+
+    #[test]
+    fn the_oldest_unacked_delivery_decides() {
+        let (mut lease, start) = attached();
+        lease.delivered(start, 1);
+        lease.delivered(start + Duration::from_secs(5), 2);
+        assert_eq!(lease.next_deadline(), Some(start + TIMEOUT / 2));
+        lease.acked(1);
+        assert_eq!(lease.next_deadline(), Some(start + Duration::from_secs(5) + TIMEOUT / 2));
+        lease.acked(2);
+        assert_eq!(lease.next_deadline(), None);
+    }
+
+    #[test]
+    fn it_is_due_at_the_deadline_and_not_before() {
+        let (mut lease, start) = attached();
+        lease.delivered(start, 1);
+        assert!(!lease.due(start + TIMEOUT / 2 - Duration::from_millis(1)));
+        assert!(lease.due(start + TIMEOUT / 2));
+    }
+
+    #[test]
+    fn nothing_is_due_while_detached() {
+        let (mut lease, start) = attached();
+        lease.delivered(start, 1);
+        lease.detached();
+        assert!(!lease.delivered(start, 1));
+        assert_eq!((lease.next_deadline(), lease.attached_since()), (None, None));
+    }
+
+    #[test]
+    fn repeats_after_an_attach_are_asked_for() {
+        let (mut lease, start) = attached();
+        lease.delivered(start, 1);
+        lease.attached(start + TIMEOUT);
+        assert_eq!(lease.next_deadline(), None);
+        assert!(!lease.delivered(start + TIMEOUT, 1));
+        assert_eq!(lease.ack_timeout(), TIMEOUT);
+    }
+
+    #[test]
+    fn an_unasked_repeat_halves_the_ack_timeout_down_to_a_second() {
+        let (mut lease, start) = attached();
+        lease.delivered(start, 1);
+        assert!(lease.delivered(start + TIMEOUT / 4, 1));
+        assert_eq!(lease.ack_timeout(), TIMEOUT / 2);
+        assert_eq!(lease.next_deadline(), Some(start + TIMEOUT / 4 + TIMEOUT / 4));
+        for _ in 0..20 {
+            lease.delivered(start, 1);
+        }
+        assert_eq!(lease.ack_timeout(), Duration::from_secs(1));
+    }
+}

@@ -1,0 +1,220 @@
+//! Every record in hand, from its admission to its end; repeats recognised by
+//! identity.
+
+use std::{collections::HashMap, sync::Arc, time::Instant};
+
+use crate::{
+    dispatch::{Admission, WorkerId},
+    finished::Finished,
+    hash::PrehashedMap,
+    record::{Fingerprint, Record},
+    retry::Tries,
+    slab::{Key, Slab},
+    window::Held,
+};
+
+/// A record in hand.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    pub(crate) record: Arc<Record>,
+    pub(crate) fingerprint: Fingerprint,
+    /// Its `encoded_len`.
+    pub(crate) bytes: usize,
+    /// Orders records of a lane; counted up at each admission.
+    pub(crate) sequence: u64,
+    pub(crate) admitted: Instant,
+    /// None where it can never be offered.
+    pub(crate) lane: Option<Key>,
+    /// How often it was offered.
+    pub(crate) attempt: u32,
+    /// How many crashes of workers it was in hand at.
+    pub(crate) crashes: u32,
+    pub(crate) tries: Tries,
+    pub(crate) place: Place,
+    partition: usize,
+}
+
+impl Entry {
+    /// Whether it keeps its lane from offering anything else: it failed, and
+    /// what becomes of it is not known yet. One that waits for its next attempt
+    /// stands first in its lane, so it needs no such hold.
+    pub(crate) fn holds_lane(&self) -> bool {
+        let away = matches!(self.place, Place::InHand { .. } | Place::Parked(_));
+        away && self.tries.has_failed()
+    }
+}
+
+/// Where a record is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// In its lane, never offered.
+    Fresh,
+    /// In its lane, offered before; not before `due`, while that is set.
+    Again { due: Option<Instant> },
+    /// Offered and unanswered.
+    InHand { worker: WorkerId, delivery: u64, since: Instant },
+    /// In nobody's hands, waiting for a decision from outside.
+    Parked(Parked),
+}
+
+/// What a record waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Parked {
+    /// The confirmation of its dead letter.
+    DeadLetter,
+    /// The operator.
+    Suspended,
+}
+
+/// All records of a connector.
+#[derive(Debug)]
+pub(crate) struct Ledger {
+    entries: Slab<Entry>,
+    known: PrehashedMap<Fingerprint, Known>,
+    partitions: Vec<Finished>,
+    partition_names: HashMap<Arc<str>, usize>,
+    remember: usize,
+    last_sequence: u64,
+    held: Held,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Known {
+    InHand,
+    /// With the ticket of its partition's [`Finished`].
+    Finished(u64),
+}
+
+impl Ledger {
+    /// Remembers up to `remember` finished identities per partition.
+    pub(crate) fn new(remember: usize) -> Self {
+        Self {
+            entries: Slab::default(),
+            known: PrehashedMap::default(),
+            partitions: Vec::new(),
+            partition_names: HashMap::new(),
+            remember,
+            last_sequence: 0,
+            held: Held::default(),
+        }
+    }
+
+    /// What a delivered record is. The repeat of a finished one is going to be
+    /// acked again, so its memory begins anew.
+    pub(crate) fn recognize(&mut self, record: &Record, fingerprint: Fingerprint) -> Admission {
+        match self.known.get(&fingerprint) {
+            None => Admission::Taken,
+            Some(Known::InHand) => Admission::InHand,
+            Some(Known::Finished(_)) => {
+                let partition = self.partition(&record.identity.partition);
+                self.remember(partition, fingerprint);
+                Admission::Resolved
+            }
+        }
+    }
+
+    /// Takes a record that was not recognised in hand.
+    pub(crate) fn insert(
+        &mut self,
+        now: Instant,
+        record: Record,
+        fingerprint: Fingerprint,
+        bytes: usize,
+    ) -> Key {
+        let partition = self.partition(&record.identity.partition);
+        self.known.insert(fingerprint, Known::InHand);
+        self.held += Held::one(bytes);
+        self.last_sequence += 1;
+        self.entries.insert(Entry {
+            record: Arc::new(record),
+            fingerprint,
+            bytes,
+            sequence: self.last_sequence,
+            admitted: now,
+            lane: None,
+            attempt: 0,
+            crashes: 0,
+            tries: Tries::default(),
+            place: Place::Fresh,
+            partition,
+        })
+    }
+
+    /// The record came to its end: its identity stays remembered.
+    pub(crate) fn finish(&mut self, key: Key) -> Option<Entry> {
+        let entry = self.entries.remove(key)?;
+        self.held -= Held::one(entry.bytes);
+        self.remember(entry.partition, entry.fingerprint);
+        Some(entry)
+    }
+
+    /// As if the record had never been delivered.
+    pub(crate) fn forget(&mut self, key: Key) {
+        let Some(entry) = self.entries.remove(key) else { return };
+        self.held -= Held::one(entry.bytes);
+        self.known.remove(&entry.fingerprint);
+    }
+
+    pub(crate) fn attached(&mut self, partition: &Arc<str>) {
+        let partition = self.partition(partition);
+        self.partitions[partition].attached();
+    }
+
+    pub(crate) fn drained(&mut self, partition: &Arc<str>) {
+        let partition = self.partition(partition);
+        let outlived = self.partitions[partition].drained();
+        while let Some((ticket, fingerprint)) = self.partitions[partition].pop_before(outlived) {
+            self.forget_finished(ticket, fingerprint);
+        }
+    }
+
+    /// The sequence of the record admitted last.
+    pub(crate) fn last_sequence(&self) -> u64 {
+        self.last_sequence
+    }
+
+    pub(crate) fn get(&self, key: Key) -> Option<&Entry> {
+        self.entries.get(key)
+    }
+
+    pub(crate) fn get_mut(&mut self, key: Key) -> Option<&mut Entry> {
+        self.entries.get_mut(key)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (Key, &Entry)> {
+        self.entries.iter()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    pub(crate) fn held(&self) -> Held {
+        self.held
+    }
+
+    fn partition(&mut self, name: &Arc<str>) -> usize {
+        if let Some(&partition) = self.partition_names.get(name) {
+            return partition;
+        }
+        self.partitions.push(Finished::default());
+        let partition = self.partitions.len() - 1;
+        self.partition_names.insert(Arc::clone(name), partition);
+        partition
+    }
+
+    fn remember(&mut self, partition: usize, fingerprint: Fingerprint) {
+        let (ticket, pushed_out) = self.partitions[partition].push(fingerprint, self.remember);
+        self.known.insert(fingerprint, Known::Finished(ticket));
+        if let Some((ticket, fingerprint)) = pushed_out {
+            self.forget_finished(ticket, fingerprint);
+        }
+    }
+
+    /// Unless it was finished again since.
+    fn forget_finished(&mut self, ticket: u64, fingerprint: Fingerprint) {
+        if self.known.get(&fingerprint) == Some(&Known::Finished(ticket)) {
+            self.known.remove(&fingerprint);
+        }
+    }
+}

@@ -1,0 +1,215 @@
+//! Builds the sidecar out of its parts, and takes it down again.
+//!
+//! **Architecture invariant:** the only place that constructs components and wires
+//! them to each other.
+
+use std::{sync::Arc, time::Duration};
+
+use danube_sidecar_broker::{
+    BrokerHealth, ClientCertificate, Cluster, ClusterConfig, ClusterError, Tls,
+};
+use danube_sidecar_store::{Store, StoreError};
+use metrics_exporter_prometheus::{BuildError, PrometheusBuilder};
+use tokio::{sync::watch, time::timeout};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::{info, warn};
+
+use crate::{
+    child::Supervisor,
+    config::{Config, Danube},
+    connectors::{self, Connectors},
+    grpc::{self, Auth, Shared},
+    http::{self, Http},
+    metrics,
+    refusal::Refusal,
+    server::{self, Acceptor, ListenError},
+};
+
+/// Why the sidecar cannot start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AppError {
+    /// A port or socket.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// The data directory.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The cluster's configuration.
+    #[error(transparent)]
+    Cluster(#[from] ClusterError),
+    /// The configuration asks for something that is refused.
+    #[error("the configuration asks for something that the sidecar refuses: {0}")]
+    Refused(#[from] Refusal),
+    /// The metrics recorder.
+    #[error("cannot start metrics: {0}")]
+    Metrics(#[from] BuildError),
+    /// The protocol's descriptors.
+    #[error("cannot start gRPC reflection: {0}")]
+    Reflection(#[from] tonic_reflection::server::Error),
+}
+
+/// Tasks by the order in which they end.
+#[derive(Clone, Default)]
+struct Tasks {
+    /// Drivers and source sessions: they drain.
+    connectors: TaskTracker,
+    /// gRPC sessions and connections: they end when the drivers have.
+    sessions: TaskTracker,
+    /// Everything else.
+    service: TaskTracker,
+}
+
+/// Serves connectors until `stop`, then drains and comes back within the
+/// configured `shutdown_timeout`.
+///
+/// # Errors
+/// When it cannot start.
+pub async fn run(
+    config: Config,
+    child: Vec<String>,
+    stop: CancellationToken,
+) -> Result<(), AppError> {
+    // Ports first: what is most often wrong fails before anything is touched.
+    let grpc_listener =
+        server::bind(config.sidecar.listen, "connectors (gRPC)", "--listen").await?;
+    let http_listener =
+        server::bind(config.sidecar.http_listen, "health and metrics (HTTP)", "--http-listen")
+            .await?;
+    let unix_listener = match &config.sidecar.unix_socket {
+        Some(path) => Some(server::bind_unix(path).await?),
+        None => None,
+    };
+    let grpc_address = grpc_listener.local_addr().unwrap_or(config.sidecar.listen);
+    let http_address = http_listener.local_addr().unwrap_or(config.sidecar.http_listen);
+
+    let recorder = PrometheusBuilder::new().install_recorder()?;
+    metrics::describe();
+    let store = match &config.sidecar.data_dir {
+        Some(data_dir) => Store::open(data_dir)?,
+        None => Store::in_memory()?,
+    };
+    let cluster = Cluster::new(cluster_config(&config.danube))?;
+    let tasks = Tasks::default();
+    let (stopping, closing) = (CancellationToken::new(), CancellationToken::new());
+    let parts = connectors::Parts {
+        cluster: cluster.clone(),
+        store,
+        shutdown: stopping.clone(),
+        tasks: tasks.connectors.clone(),
+    };
+    let connectors = Arc::new(Connectors::start(config.clone(), parts).await?);
+
+    let auth = Auth::new(config.sidecar.token_file.clone());
+    let shared =
+        Shared { connectors: Arc::clone(&connectors), auth, tasks: tasks.sessions.clone() };
+    let acceptor = Acceptor {
+        routes: grpc::routes(shared).await?,
+        http: http_address,
+        stop: closing.clone(),
+        tasks: tasks.sessions.clone(),
+    };
+    if let Some(listener) = unix_listener {
+        tasks.service.spawn(acceptor.clone().unix(listener));
+    }
+    tasks.service.spawn(acceptor.tcp(grpc_listener));
+    let pages = Http {
+        connectors,
+        broker: cluster.health(),
+        metrics: recorder,
+        grpc: grpc_address,
+        stop: stopping.clone(),
+    };
+    tasks.service.spawn(async move {
+        if let Err(error) = http::serve(pages, http_listener).await {
+            warn!(%error, "the HTTP server ended");
+        }
+    });
+    tasks.service.spawn(report_broker(config.danube.service_url.clone(), cluster.health(), closing.clone()));
+
+    let address = match &config.sidecar.unix_socket {
+        Some(path) => format!("unix://{}", path.display()),
+        None => format!("http://{grpc_address}"),
+    };
+    info!(connectors = address, http = %format_args!("http://{http_address}"), broker = config.danube.service_url, "sidecar ready");
+    if !child.is_empty() {
+        let patience = config.sidecar.shutdown_timeout.mul_f32(0.9);
+        let supervisor = Supervisor::new(child, address, stopping.clone(), patience);
+        tasks.service.spawn(supervisor.run());
+    }
+
+    stop.cancelled().await;
+    info!("shutting down: finishing what workers hold");
+    let shutdown = shut_down(tasks, cluster, stopping, closing);
+    if timeout(config.sidecar.shutdown_timeout, shutdown).await.is_err() {
+        warn!("shutdown_timeout passed: leaving what is open; those records come again");
+    }
+    if let Some(path) = &config.sidecar.unix_socket {
+        // Left behind it is only replaced at the next start.
+        let _ = std::fs::remove_file(path);
+    }
+    Ok(())
+}
+
+async fn shut_down(
+    tasks: Tasks,
+    cluster: Cluster,
+    stopping: CancellationToken,
+    closing: CancellationToken,
+) {
+    stopping.cancel();
+    tasks.connectors.close();
+    tasks.connectors.wait().await;
+    closing.cancel();
+    tasks.sessions.close();
+    // A peer that does not close its side has no claim on our exit.
+    if timeout(Duration::from_secs(2), tasks.sessions.wait()).await.is_err() {
+        info!("some connections stay open at their other end: leaving them");
+    }
+    tasks.service.close();
+    tasks.service.wait().await;
+    cluster.shutdown().await;
+}
+
+/// Logs when the broker comes and goes.
+async fn report_broker(
+    url: String,
+    mut health: watch::Receiver<BrokerHealth>,
+    closing: CancellationToken,
+) {
+    loop {
+        match &*health.borrow_and_update() {
+            BrokerHealth::Connecting => {}
+            BrokerHealth::Up => info!(url, "connected to Danube"),
+            BrokerHealth::Down { detail } => warn!(
+                url, detail,
+                "cannot reach Danube: is the broker running, and danube_service_url right? \
+                 Trying again for ever"
+            ),
+        }
+        tokio::select! {
+            changed = health.changed() => if changed.is_err() { return },
+            () = closing.cancelled() => return,
+        }
+    }
+}
+
+fn cluster_config(danube: &Danube) -> ClusterConfig {
+    let tls = danube.tls.as_ref().map(|tls| Tls {
+        ca: tls.ca_file.clone(),
+        client: tls.client.as_ref().map(|(certificate, key)| ClientCertificate {
+            certificate: certificate.clone(),
+            key: key.clone(),
+        }),
+    });
+    ClusterConfig {
+        service_url: danube.service_url.clone(),
+        admin_url: danube.admin_url.clone(),
+        tls,
+        token_file: danube.token_file.clone(),
+        connect_timeout: danube.connect_timeout,
+        rpc_timeout: danube.rpc_timeout,
+        ack_timeout: danube.ack_timeout,
+        ..ClusterConfig::default()
+    }
+}

@@ -1,0 +1,136 @@
+//! The command line.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::{LogFormat, Overrides};
+
+const EXAMPLES: &str = "\
+Examples:
+  danube-sidecar dev -- python sink.py      everything on a laptop: an embedded broker, the
+                                            sidecar, and your connector, restarted when it ends
+  danube-sidecar run --config sidecar.toml  next to a real broker (danube_service_url in the file)
+  danube-sidecar validate --config sidecar.toml
+
+Connectors dial DANUBE_SIDECAR_ADDRESS (http://127.0.0.1:6670, or unix:///path/to/socket).
+Exit codes: 0 stopped in good order, 1 cannot start or go on, 2 wrong usage or configuration.";
+
+/// Connects programs in any language to the Danube message broker.
+///
+/// The sidecar owns consumers, producers, retries, order, dead letters and
+/// checkpoints, and streams records to (or pulls them from) connector processes
+/// over gRPC.
+#[derive(Debug, Parser)]
+#[command(name = "danube-sidecar", version, after_help = EXAMPLES, max_term_width = 100)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve connectors next to a Danube cluster.
+    Run(Run),
+    /// Serve connectors with an embedded broker: nothing else is needed.
+    Dev(Dev),
+    /// Check a configuration file and say what it means.
+    Validate(Common),
+}
+
+/// What all commands take.
+#[derive(Clone, Debug, Args)]
+pub struct Common {
+    /// Configuration file [env: CONNECTOR_CONFIG_PATH]
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+/// How to serve.
+#[derive(Clone, Debug, Args)]
+pub struct Serve {
+    #[command(flatten)]
+    common: Common,
+    /// TCP address that connectors dial [default: 127.0.0.1:6670]
+    #[arg(long, value_name = "HOST:PORT")]
+    listen: Option<SocketAddr>,
+    /// Unix socket that connectors dial, besides TCP
+    #[arg(long, value_name = "PATH")]
+    unix_socket: Option<PathBuf>,
+    /// Address of health, metrics and status [default: 127.0.0.1:6671]
+    #[arg(long, value_name = "HOST:PORT")]
+    http_listen: Option<SocketAddr>,
+    /// Folder for what survives restarts (positions, epochs, consumer ids)
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// How logs are written [default: text]
+    #[arg(long, value_enum)]
+    log_format: Option<LogFormat>,
+    /// A connector to start beside the sidecar, and again when it fails
+    #[arg(last = true, value_name = "CMD")]
+    pub child: Vec<String>,
+}
+
+/// `run`.
+#[derive(Clone, Debug, Args)]
+pub struct Run {
+    #[command(flatten)]
+    /// How to serve.
+    pub serve: Serve,
+}
+
+/// `dev`.
+#[derive(Clone, Debug, Args)]
+pub struct Dev {
+    #[command(flatten)]
+    /// How to serve.
+    pub serve: Serve,
+    /// Address of the embedded broker
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:6650")]
+    pub broker_listen: SocketAddr,
+    /// Un-acked messages that the embedded broker allows a subscription
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    pub broker_window: usize,
+    /// How long the embedded broker waits for an ack before it delivers again
+    #[arg(long, value_name = "SPAN", default_value = "30s", value_parser = humantime::parse_duration)]
+    pub broker_ack_timeout: std::time::Duration,
+    /// An oddity of real brokers that the embedded one is to play (repeatable)
+    #[arg(long = "broker-oddity", value_name = "NAME")]
+    pub oddities: Vec<String>,
+}
+
+impl Serve {
+    /// What the command line says about the configuration.
+    pub fn overrides(&self) -> Overrides {
+        Overrides {
+            config: self.common.config.clone(),
+            service_url: None,
+            listen: self.listen,
+            unix_socket: self.unix_socket.clone(),
+            http_listen: self.http_listen,
+            data_dir: self.data_dir.clone(),
+            log_format: self.log_format,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_connector_stands_behind_two_dashes() {
+        let cli = Cli::parse_from(["danube-sidecar", "dev", "--", "python", "sink.py", "--fast"]);
+        let Command::Dev(dev) = cli.command else { panic!("not dev: {cli:?}") };
+        assert_eq!(dev.serve.child, ["python", "sink.py", "--fast"]);
+    }
+}

@@ -1,0 +1,156 @@
+//! One file, many mistakes: what the operator reads.
+
+use super::*;
+
+fn load_text(text: &str, environment: &[(&str, &str)]) -> Result<Config, ConfigError> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("sidecar.toml");
+    fs::write(&path, text).unwrap();
+    let overrides = Overrides { config: Some(path), ..Overrides::default() };
+    let environment =
+        environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    load(&overrides, &environment)
+}
+
+fn message(text: &str) -> String {
+    let error = load_text(text, &[]).unwrap_err().to_string();
+    error.split_once("sidecar.toml").map(|(_, rest)| rest.to_owned()).unwrap_or(error)
+}
+
+const URL: &str = "danube_service_url = \"http://127.0.0.1:6650\"\n";
+
+#[test]
+fn the_guides_file_is_accepted_and_its_own_tables_are_the_connectors() {
+    let config = load_text(
+        r#"
+        danube_service_url = "http://broker:6650"
+        connector_name = "mqtt-bridge"
+        [retry]
+        max_retries = 5
+        retry_backoff_ms = 100
+        [processing]
+        batch_size = 500
+        metrics_port = 9090
+        log_level = "info"
+        [mqtt]
+        broker_host = "mosquitto"
+        [[mqtt.topic_mappings]]
+        mqtt_topic = "sensors/#"
+        "#,
+        &[],
+    )
+    .unwrap();
+    let connector = &config.connectors["mqtt-bridge"];
+    assert_eq!(connector.retry.max_retries, Some(5));
+    assert_eq!(connector.delivery.batch_records, Some(500));
+    assert_eq!(connector.settings.json["mqtt"]["topic_mappings"][0]["mqtt_topic"], "sensors/#");
+    assert_eq!(connector.dead_letter_topic().as_deref(), Some("/default/dlq-mqtt-bridge"));
+}
+
+#[test]
+fn an_unknown_key_names_file_line_and_the_nearest_valid_key() {
+    let text = format!("{URL}[sidecar]\nlisten = \"127.0.0.1:1\"\nhttp_listn = \"127.0.0.1:2\"\n");
+    assert_eq!(message(&text), ":4: unknown key `http_listn`: did you mean `http_listen`?");
+}
+
+#[test]
+fn an_unknown_root_value_is_an_error() {
+    let text = "danube_service_ulr = \"http://127.0.0.1:6650\"\n";
+    assert!(
+        message(text).starts_with(
+            ":1: unknown key `danube_service_ulr`: did you mean `danube_service_url`?"
+        )
+    );
+}
+
+#[test]
+fn a_root_table_that_looks_like_one_of_ours_is_a_slip() {
+    let text = format!("{URL}[proccessing]\nbatch_size = 1\n");
+    assert!(
+        message(&text).starts_with(":2: unknown key `proccessing`: did you mean `processing`?")
+    );
+}
+
+#[test]
+fn a_wrong_value_names_its_line_and_what_was_expected() {
+    let text = format!("{URL}[sidecar]\nshutdown_timeout = \"soon\"\n");
+    let message = message(&text);
+    assert!(message.starts_with(":3: `soon` is not a time span"), "{message}");
+}
+
+#[test]
+fn broken_toml_names_its_line() {
+    let message = message(&format!("{URL}[sidecar\n"));
+    assert!(message.starts_with(":2: "), "{message}");
+}
+
+#[test]
+fn variables_are_replaced_and_mark_settings_as_secret() {
+    let text = format!("{URL}connector_name = \"a\"\n[shop]\npassword = \"x${{PW}}y\"\n");
+    let config = load_text(&text, &[("PW", "\"quoted\"")]).unwrap();
+    let settings = &config.connectors["a"].settings;
+    assert_eq!(settings.json["shop"]["password"], "x\"quoted\"y");
+    assert!(settings.from_environment);
+}
+
+#[test]
+fn a_missing_variable_is_named_with_its_line() {
+    let text = format!("{URL}connector_name = \"a\"\n[shop]\npassword = \"${{PW}}\"\n");
+    assert!(message(&text).starts_with(":4: ${PW} is not set in the environment"));
+}
+
+#[test]
+fn the_environment_wins_over_the_file() {
+    let environment = [("DANUBE_SERVICE_URL", "http://other:1"), ("CONNECTOR_NAME", "b")];
+    let config = load_text(&format!("{URL}connector_name = \"a\"\n"), &environment).unwrap();
+    assert_eq!(config.danube.service_url, "http://other:1");
+    assert!(config.connectors.contains_key("b"));
+}
+
+#[test]
+fn several_connectors_have_tables_and_settings_of_their_own() {
+    let text = format!(
+        "{URL}[connectors.out]\nsubscriptions = [{{ topic = \"/default/t\" }}]\n\
+         [connectors.out.settings]\ntable = \"x\"\n[connectors.out.dead_letter]\nenabled = false\n"
+    );
+    let config = load_text(&text, &[]).unwrap();
+    let connector = &config.connectors["out"];
+    assert_eq!(connector.subscriptions[0].consumer_name, "out");
+    assert_eq!(connector.settings.json["table"], "x");
+    assert_eq!(connector.dead_letter_topic(), None);
+}
+
+#[test]
+fn a_missing_file_says_how_to_name_it() {
+    let overrides = Overrides { config: Some("/no/such.toml".into()), ..Overrides::default() };
+    let error = load(&overrides, &Environment::new()).unwrap_err().to_string();
+    assert!(error.contains("/no/such.toml") && error.contains("--config"), "{error}");
+}
+
+#[test]
+fn without_any_broker_the_remedy_is_named() {
+    let error = load(&Overrides::default(), &Environment::new()).unwrap_err().to_string();
+    assert!(error.contains("DANUBE_SERVICE_URL") && error.contains("dev"), "{error}");
+}
+
+#[test]
+fn a_url_that_is_none_is_refused() {
+    let error = load_text("danube_service_url = \"localhost:6650\"\n", &[]).unwrap_err();
+    assert!(error.to_string().contains("write http://HOST:PORT"), "{error}");
+}
+
+#[test]
+fn strangers_are_welcome_on_loopback_only() {
+    let open = load_text(URL, &[]).unwrap();
+    assert!(open.sidecar.allow_unconfigured);
+    let text = format!("{URL}[sidecar]\nlisten = \"0.0.0.0:6670\"\n");
+    assert!(!load_text(&text, &[]).unwrap().sidecar.allow_unconfigured);
+}
+
+#[test]
+fn allowed_topics_match_exactly_or_by_prefix() {
+    let text = format!("{URL}[policy]\nallowed_topics = [\"/default/a\", \"/shop/*\"]\n");
+    let policy = load_text(&text, &[]).unwrap().policy;
+    assert!(policy.allows("/default/a") && policy.allows("/shop/orders"));
+    assert!(!policy.allows("/default/ab"));
+}

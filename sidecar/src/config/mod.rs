@@ -1,0 +1,243 @@
+//! The configuration: what the operator's file, the environment and the command
+//! line say, resolved into types that the rest of the program can trust.
+
+mod error;
+mod file;
+mod load;
+mod values;
+
+use std::{
+    collections::BTreeMap,
+    net::{Ipv4Addr, SocketAddr},
+    path::PathBuf,
+    time::Duration,
+};
+
+pub use error::ConfigError;
+pub use file::{LogFormat, OnExhausted, OnReject, Ordering, SubscriptionKind};
+pub use load::{Environment, Overrides, load};
+pub use values::{ByteSize, Span, TopicName};
+
+/// Where connectors dial by default.
+pub const DEFAULT_LISTEN: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 6670);
+/// Where health, metrics and status are served by default.
+pub const DEFAULT_HTTP_LISTEN: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 6671);
+
+/// Everything that a running sidecar needs to know.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The process itself.
+    pub sidecar: Sidecar,
+    /// How to reach the cluster.
+    pub danube: Danube,
+    /// What connectors may ask for.
+    pub policy: Policy,
+    /// Connectors that the file names.
+    pub connectors: BTreeMap<String, Connector>,
+    /// What holds for connectors that it does not name.
+    pub defaults: Connector,
+}
+
+/// The process itself.
+#[derive(Clone, Debug)]
+pub struct Sidecar {
+    /// TCP address of the gRPC server.
+    pub listen: SocketAddr,
+    /// Unix socket of the gRPC server, besides TCP.
+    pub unix_socket: Option<PathBuf>,
+    /// TCP address for health, metrics and status.
+    pub http_listen: SocketAddr,
+    /// Where positions, epochs and consumer ids live; none: in memory.
+    pub data_dir: Option<PathBuf>,
+    /// File with the token that connectors must present; none: no token.
+    pub token_file: Option<PathBuf>,
+    /// Whether connectors that the file does not name may connect.
+    pub allow_unconfigured: bool,
+    /// Upper bound of a shutdown.
+    pub shutdown_timeout: Duration,
+    /// A tracing filter: `info`, `debug`, `danube_sidecar=debug`.
+    pub log_level: String,
+    /// How logs are written.
+    pub log_format: LogFormat,
+}
+
+/// How to reach the cluster.
+#[derive(Clone, Debug)]
+pub struct Danube {
+    /// Any broker of the cluster.
+    pub service_url: String,
+    /// The admin API of the cluster.
+    pub admin_url: Option<String>,
+    /// TLS, where it is used.
+    pub tls: Option<Tls>,
+    /// File with the JWT to present, read anew when it changes.
+    pub token_file: Option<PathBuf>,
+    /// The broker's ack timeout.
+    pub ack_timeout: Duration,
+    /// Bound of a connection attempt.
+    pub connect_timeout: Duration,
+    /// Bound of a call.
+    pub rpc_timeout: Duration,
+    /// Whether missing topics of subscriptions are created.
+    pub create_topics: bool,
+}
+
+/// TLS to the cluster.
+#[derive(Clone, Debug)]
+pub struct Tls {
+    /// Certificates of the authorities to trust, PEM.
+    pub ca_file: PathBuf,
+    /// The sidecar's own certificate and key, PEM.
+    pub client: Option<(PathBuf, PathBuf)>,
+}
+
+impl Config {
+    /// What holds for the connector of this name; none where the file does not
+    /// name it and strangers are not allowed.
+    pub fn connector(&self, name: &str) -> Option<Connector> {
+        if let Some(connector) = self.connectors.get(name) {
+            return Some(connector.clone());
+        }
+        let named = || Connector { name: name.to_owned(), ..self.defaults.clone() };
+        self.sidecar.allow_unconfigured.then(named)
+    }
+}
+
+impl Connector {
+    /// Where records go that cannot be written; none: dead letters are off.
+    pub fn dead_letter_topic(&self) -> Option<String> {
+        let topic = self.dead_letters.topic.clone();
+        let topic = topic.unwrap_or_else(|| format!("/default/dlq-{}", self.name));
+        self.dead_letters.enabled.then_some(topic)
+    }
+}
+
+/// What connectors may ask for.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    /// Topics that connectors may name; none: all. A trailing `*` matches any rest.
+    pub allowed_topics: Option<Vec<String>>,
+    /// Whether subscription types that lose messages on Danube 0.15 are served.
+    pub allow_lossy_subscription: bool,
+}
+
+impl Policy {
+    /// Whether a connector may use this topic.
+    pub fn allows(&self, topic: &str) -> bool {
+        let Some(patterns) = &self.allowed_topics else { return true };
+        patterns.iter().any(|pattern| match pattern.strip_suffix('*') {
+            Some(prefix) => topic.starts_with(prefix),
+            None => topic == pattern,
+        })
+    }
+}
+
+/// What the file says about one connector. `None` leaves it to the connector's
+/// `open` frame, and then to the default.
+#[derive(Clone, Debug, Default)]
+pub struct Connector {
+    /// The connector's name.
+    pub name: String,
+    /// `[retry]`.
+    pub retry: Retry,
+    /// `[processing]`.
+    pub delivery: Delivery,
+    /// `[[subscriptions]]`; empty: the connector names them.
+    pub subscriptions: Vec<Subscription>,
+    /// `[[producers]]`; empty: the connector names them.
+    pub producers: Vec<Producer>,
+    /// `[dead_letter]`.
+    pub dead_letters: DeadLetters,
+    /// The connector's own settings.
+    pub settings: Settings,
+}
+
+/// What happens to records that cannot be written or published.
+#[derive(Clone, Debug)]
+pub struct DeadLetters {
+    /// Whether there are dead letters.
+    pub enabled: bool,
+    /// Their topic; none: `/default/dlq-<connector>`.
+    pub topic: Option<String>,
+    /// What happens to source records that can never be published.
+    pub on_reject: OnReject,
+}
+
+impl Default for DeadLetters {
+    fn default() -> Self {
+        Self { enabled: true, topic: None, on_reject: OnReject::default() }
+    }
+}
+
+/// A connector's own settings.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// One JSON object.
+    pub json: serde_json::Map<String, serde_json::Value>,
+    /// Whether a value came from `${VAR}`, so may be a secret.
+    pub from_environment: bool,
+}
+
+/// How failed records are retried.
+#[derive(Clone, Debug, Default)]
+pub struct Retry {
+    /// Failed attempts after the first one.
+    pub max_retries: Option<u32>,
+    /// Backoff before the first retry.
+    pub initial_backoff: Option<Duration>,
+    /// Upper bound of the backoff.
+    pub max_backoff: Option<Duration>,
+    /// After this long every attempt counts.
+    pub max_age: Option<Duration>,
+    /// What follows when they are used up.
+    pub on_exhausted: OnExhausted,
+}
+
+/// How records are handed to workers.
+#[derive(Clone, Debug, Default)]
+pub struct Delivery {
+    /// Most records of a batch.
+    pub batch_records: Option<usize>,
+    /// Most bytes of a batch.
+    pub batch_bytes: Option<usize>,
+    /// How long a batch that is not full may wait.
+    pub linger: Option<Duration>,
+    /// Which records wait for each other.
+    pub ordering: Option<Ordering>,
+    /// Most unresolved records of a worker.
+    pub window_records: Option<usize>,
+    /// Most unresolved bytes of a worker.
+    pub window_bytes: Option<usize>,
+    /// How long a worker may take over a record; zero: for ever.
+    pub result_timeout: Option<Duration>,
+}
+
+/// A subscription.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Subscription {
+    /// The topic, all its partitions.
+    pub topic: TopicName,
+    /// Name of the subscription.
+    pub subscription: String,
+    /// Its type.
+    pub kind: SubscriptionKind,
+    /// Name of the consumer.
+    pub consumer_name: String,
+    /// Glob patterns of routing keys; `KeyShared` only.
+    pub key_filters: Vec<String>,
+}
+
+/// A topic to publish to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Producer {
+    /// The topic.
+    pub topic: TopicName,
+    /// Partitions; zero: a topic without partitions.
+    pub partitions: u32,
+    /// Whether Danube keeps messages until they are acked.
+    pub reliable: bool,
+    /// Subject of the schema that messages carry.
+    pub schema_subject: Option<String>,
+}

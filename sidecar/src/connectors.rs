@@ -1,0 +1,194 @@
+//! The connectors of this sidecar by name: those of the file from the start, the
+//! others from their first `open`.
+
+use std::{
+    collections::HashMap,
+    hash::{BuildHasher as _, RandomState},
+    sync::Arc,
+    time::Duration,
+};
+
+use danube_sidecar_broker::{CallError, Cluster, SchemaInfo};
+use danube_sidecar_core::record::SchemaRef;
+use danube_sidecar_store::Store;
+use tokio::sync::Mutex;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::warn;
+
+use crate::{
+    config::{Config, Connector},
+    refusal::Refusal,
+    session::{Caller, SinkOpen, SourceOpen},
+    sink::{self, Driver, Plan, Sink},
+    source::{self, Seat, Source},
+};
+
+/// The connectors of this sidecar.
+pub struct Connectors {
+    config: Config,
+    parts: Parts,
+    sinks: Mutex<HashMap<String, Sink>>,
+    sources: Mutex<HashMap<String, Arc<Source>>>,
+}
+
+/// What connectors are made of.
+#[derive(Clone)]
+pub struct Parts {
+    /// The Danube cluster.
+    pub cluster: Cluster,
+    /// What survives restarts.
+    pub store: Store,
+    /// Ends all of them, with a drain.
+    pub shutdown: CancellationToken,
+    /// Owns their tasks.
+    pub tasks: TaskTracker,
+}
+
+impl Connectors {
+    /// Starts the subscriptions that the file names.
+    ///
+    /// # Errors
+    /// When the file asks for something that the sidecar refuses.
+    pub async fn start(config: Config, parts: Parts) -> Result<Self, Refusal> {
+        let connectors = Self {
+            config,
+            parts,
+            sinks: Mutex::new(HashMap::new()),
+            sources: Mutex::new(HashMap::new()),
+        };
+        for connector in connectors.config.connectors.values() {
+            if connector.subscriptions.is_empty() {
+                continue;
+            }
+            let plan = Plan::of_file(connector.clone());
+            plan.check(&connectors.config.policy)?;
+            let sink = connectors.drive(plan, None);
+            connectors.sinks.lock().await.insert(connector.name.clone(), sink);
+        }
+        Ok(connectors)
+    }
+
+    /// The sink that a worker wants to join.
+    ///
+    /// # Errors
+    /// The refusal to tell it.
+    pub async fn sink(&self, open: &SinkOpen) -> Result<Sink, Refusal> {
+        let connector = self.known(&open.caller)?;
+        let mut sinks = self.sinks.lock().await;
+        if let Some(sink) = sinks.get(&connector.name) {
+            return Ok(sink.clone());
+        }
+        if self.parts.shutdown.is_cancelled() {
+            return Err(Refusal::ShuttingDown);
+        }
+        let name = connector.name.clone();
+        let plan = Plan::of_worker(connector, open)?;
+        plan.check(&self.config.policy)?;
+        let sink = self.drive(plan, Some(open));
+        sinks.insert(name, sink.clone());
+        Ok(sink)
+    }
+
+    /// Opens a source session.
+    ///
+    /// # Errors
+    /// The refusal to tell the connector.
+    pub async fn source(&self, open: SourceOpen) -> Result<Seat, Refusal> {
+        let connector = self.known(&open.caller)?;
+        let source = {
+            let mut sources = self.sources.lock().await;
+            let name = connector.name.clone();
+            Arc::clone(sources.entry(name).or_insert_with(|| {
+                Arc::new(Source::new(self.source_parts(), connector))
+            }))
+        };
+        source.open(open, &self.config.policy).await
+    }
+
+    /// The connector's own settings, as JSON.
+    ///
+    /// # Errors
+    /// When the connector is not known.
+    pub fn settings_json(&self, caller: &Caller, trusted: bool) -> Result<String, Refusal> {
+        let settings = self.known(caller)?.settings;
+        if settings.from_environment && !settings.json.is_empty() && !trusted {
+            warn!(
+                connector = caller.connector,
+                "settings with ${{VAR}} are not sent over an open connection: use \
+                 [sidecar] unix_socket, or set token_file"
+            );
+            return Ok("{}".to_owned());
+        }
+        Ok(serde_json::Value::Object(settings.json).to_string())
+    }
+
+    /// A schema of the registry.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub async fn schema(&self, schema: SchemaRef) -> Result<SchemaInfo, CallError> {
+        self.parts.cluster.schema(schema).await
+    }
+
+    /// What an operator sees of the sinks.
+    pub async fn sinks(&self) -> Vec<(String, sink::View)> {
+        let sinks: Vec<(String, Sink)> = {
+            let sinks = self.sinks.lock().await;
+            sinks.iter().map(|(name, sink)| (name.clone(), sink.clone())).collect()
+        };
+        let mut views = Vec::with_capacity(sinks.len());
+        for (name, sink) in sinks {
+            if let Ok(Some(view)) = tokio::time::timeout(VIEW_TIMEOUT, sink.view()).await {
+                views.push((name, view));
+            }
+        }
+        views.sort_by(|(a, _), (b, _)| a.cmp(b));
+        views
+    }
+
+    fn known(&self, caller: &Caller) -> Result<Connector, Refusal> {
+        let served = self.config.danube.service_url.trim_end_matches('/');
+        if let Some(url) = &caller.danube_service_url
+            && url.trim_end_matches('/') != served
+        {
+            warn!(
+                connector = caller.connector, connectors_url = url, sidecars_url = served,
+                "the connector's own danube_service_url is not this sidecar's broker; the \
+                 sidecar's is used"
+            );
+        }
+        let name = &caller.connector;
+        self.config.connector(name).ok_or_else(|| Refusal::UnknownConnector {
+            name: name.clone(),
+            known: self.config.connectors.keys().cloned().collect::<Vec<_>>().join(", "),
+        })
+    }
+
+    fn drive(&self, plan: Plan, open: Option<&SinkOpen>) -> Sink {
+        let parts = sink::Parts {
+            cluster: self.parts.cluster.clone(),
+            store: self.parts.store.clone(),
+            create_topics: self.config.danube.create_topics,
+            shutdown: self.parts.shutdown.clone(),
+            shutdown_timeout: self.config.sidecar.shutdown_timeout,
+            // The hasher's random keys: jitter must differ between processes.
+            seed: RandomState::new().hash_one(&plan.connector.name),
+        };
+        let (driver, sink) = Driver::new(parts, plan, open);
+        self.parts.tasks.spawn(driver.run());
+        sink
+    }
+
+    fn source_parts(&self) -> source::Parts {
+        source::Parts {
+            cluster: self.parts.cluster.clone(),
+            store: self.parts.store.clone(),
+            shutdown: self.parts.shutdown.clone(),
+            shutdown_timeout: self.config.sidecar.shutdown_timeout,
+            tasks: self.parts.tasks.clone(),
+        }
+    }
+}
+
+/// How long a busy sink may take to describe itself.
+const VIEW_TIMEOUT: Duration = Duration::from_secs(1);

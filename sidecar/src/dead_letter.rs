@@ -1,0 +1,220 @@
+//! Dead letters: published and confirmed before the original is resolved.
+
+use std::{
+    pin::Pin,
+    sync::{Arc, OnceLock},
+    task::{Context, Poll},
+    time::{Instant, SystemTime, UNIX_EPOCH},
+};
+
+use danube_sidecar_broker::{Cluster, Outbound, ProducerSpec, PublishError, Publisher};
+use danube_sidecar_core::dispatch::{DeadLetter, RecordId};
+use futures::{Stream, StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
+use tracing::warn;
+
+use crate::config::Connector;
+
+/// Longest `x-failure-reason`, in bytes.
+const MAX_REASON: usize = 1024;
+
+/// The dead letters of one sink that are on their way. As a stream: the records
+/// whose dead letter is confirmed.
+pub struct DeadLetters {
+    destination: Option<Arc<Destination>>,
+    connector: Arc<str>,
+    underway: FuturesUnordered<BoxFuture<'static, RecordId>>,
+}
+
+struct Destination {
+    cluster: Cluster,
+    topic: String,
+    publisher: OnceLock<Arc<dyn Publisher>>,
+}
+
+impl DeadLetters {
+    /// To the connector's dead-letter topic, which is created with the first one.
+    pub fn new(cluster: Cluster, connector: &Connector) -> Self {
+        let destination = connector.dead_letter_topic().map(|topic| {
+            Arc::new(Destination { cluster, topic, publisher: OnceLock::new() })
+        });
+        let connector = connector.name.as_str().into();
+        Self { destination, connector, underway: FuturesUnordered::new() }
+    }
+
+    /// Publishes a letter. Broker trouble is retried until it is confirmed.
+    pub fn push(&mut self, letter: DeadLetter) {
+        log(&self.connector, &letter, "record becomes a dead letter");
+        let id = letter.id;
+        let Some(destination) = self.destination.clone() else {
+            // Without a topic the core asks for no letters; one is resolved at once.
+            self.underway.push(Box::pin(async move { id }));
+            return;
+        };
+        let message = outbound(&letter, &self.connector);
+        self.underway.push(Box::pin(async move {
+            destination.publish(message).await;
+            id
+        }));
+    }
+
+    /// Whether none is underway.
+    pub fn is_empty(&self) -> bool {
+        self.underway.is_empty()
+    }
+}
+
+impl Stream for DeadLetters {
+    type Item = RecordId;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<RecordId>> {
+        self.underway.poll_next_unpin(context)
+    }
+}
+
+impl Destination {
+    fn connect(&self) -> Arc<dyn Publisher> {
+        self.cluster.publisher(ProducerSpec {
+            topic: self.topic.as_str().into(),
+            partitions: 0,
+            reliable: true,
+            producer_name: format!("danube-sidecar{}", self.topic.replace('/', "-")).into(),
+            schema_subject: None,
+        })
+    }
+
+    async fn publish(&self, message: Outbound) {
+        let publisher = self.publisher.get_or_init(|| self.connect());
+        let slim = without_payload(&message);
+        let Err(PublishError::TooLarge { size, .. }) = publisher.publish(message).await else { return };
+        warn!(topic = self.topic, size, "dead letter goes without its payload: it is too large");
+        if let Err(error) = publisher.publish(slim).await {
+            warn!(topic = self.topic, %error, "dead letter cannot be published at all: dropped");
+        }
+    }
+}
+
+/// Tells that a record is given up, and why.
+pub fn log(connector: &str, letter: &DeadLetter, what: &str) {
+    let identity = &letter.record.identity;
+    warn!(
+        connector, class = letter.class.as_str(), code = letter.code, reason = letter.reason,
+        partition = &*identity.partition, offset = identity.offset, attempt = letter.attempt,
+        "{what}"
+    );
+}
+
+fn outbound(letter: &DeadLetter, connector: &str) -> Outbound {
+    let record = &letter.record;
+    let identity = &record.identity;
+    let ours = [
+        ("x-original-topic", record.topic.to_string()),
+        ("x-original-subscription", record.subscription.to_string()),
+        ("x-original-topic-offset", identity.offset.to_string()),
+        ("x-failure-class", letter.class.as_str().to_owned()),
+        ("x-failure-code", letter.code.clone()),
+        ("x-failure-reason", shortened(&letter.reason)),
+        ("x-delivery-attempt", letter.attempt.to_string()),
+        ("x-first-failure-time", unix_millis(letter.first_failure).to_string()),
+        ("x-connector", connector.to_owned()),
+        ("x-dedup-id", identity.fingerprint().to_string()),
+    ];
+    let mut attributes: Vec<(String, String)> = record
+        .attributes
+        .iter()
+        .filter(|(name, _)| ours.iter().all(|(our, _)| our != name))
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect();
+    attributes.extend(ours.map(|(name, value)| (name.to_owned(), value)));
+    Outbound {
+        payload: record.payload.clone(),
+        key: record.key.clone(),
+        partition_by: None,
+        attributes,
+        schema: record.schema,
+    }
+}
+
+fn without_payload(message: &Outbound) -> Outbound {
+    let mut attributes = message.attributes.clone();
+    attributes.push(("x-payload-omitted".to_owned(), message.payload.len().to_string()));
+    Outbound { payload: bytes::Bytes::new(), attributes, ..message.clone() }
+}
+
+fn shortened(reason: &str) -> String {
+    let mut end = reason.len().min(MAX_REASON);
+    while !reason.is_char_boundary(end) {
+        end -= 1;
+    }
+    reason[..end].to_owned()
+}
+
+fn unix_millis(moment: Instant) -> u128 {
+    let then = SystemTime::now() - moment.elapsed();
+    then.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis())
+}
+
+#[cfg(test)]
+mod tests {
+    use danube_sidecar_core::{
+        outcome::FailureClass,
+        record::{Identity, Record},
+    };
+
+    use super::*;
+
+    fn letter() -> DeadLetter {
+        let identity = Identity {
+            partition: "/default/orders-part-1".into(),
+            offset: 7,
+            producer: "shop".into(),
+            request_id: 1,
+            publish_time_ms: 1,
+        };
+        let attributes =
+            [("trace", "abc"), ("x-connector", "forged")].map(|(n, v)| (n.to_owned(), v.to_owned()));
+        let record = Record {
+            identity,
+            topic: "/default/orders".into(),
+            subscription: "sub".into(),
+            key: Some("k".into()),
+            payload: "payload".into(),
+            attributes: attributes.into(),
+            schema: None,
+        };
+        DeadLetter {
+            id: RecordId(1),
+            record: Arc::new(record),
+            class: FailureClass::Reject,
+            code: "BAD".to_owned(),
+            reason: "é".repeat(MAX_REASON),
+            attempt: 2,
+            first_failure: Instant::now(),
+        }
+    }
+
+    fn attribute(message: &Outbound, name: &str) -> Vec<String> {
+        let found = message.attributes.iter().filter(|(n, _)| n == name);
+        found.map(|(_, value)| value.clone()).collect()
+    }
+
+    #[test]
+    fn a_dead_letter_keeps_the_message_and_says_why() {
+        let message = outbound(&letter(), "orders");
+        assert_eq!((&*message.payload, message.key.as_deref()), (&b"payload"[..], Some("k")));
+        assert_eq!(attribute(&message, "trace"), ["abc"]);
+        assert_eq!(attribute(&message, "x-original-topic"), ["/default/orders"]);
+        assert_eq!(attribute(&message, "x-failure-class"), ["REJECT"]);
+        assert_eq!(attribute(&message, "x-dedup-id")[0].len(), 32);
+    }
+
+    #[test]
+    fn incoming_attributes_of_the_sidecars_names_are_overwritten() {
+        assert_eq!(attribute(&outbound(&letter(), "orders"), "x-connector"), ["orders"]);
+    }
+
+    #[test]
+    fn a_long_reason_is_cut_at_a_character() {
+        let reason = attribute(&outbound(&letter(), "orders"), "x-failure-reason").remove(0);
+        assert!(reason.len() <= MAX_REASON && reason.chars().all(|c| c == 'é'));
+    }
+}

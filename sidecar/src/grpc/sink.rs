@@ -1,0 +1,251 @@
+//! One sink session: a worker's stream.
+
+use std::collections::HashSet;
+
+use danube_connector_proto::v1::{
+    SinkServiceRunRequest, SinkServiceRunResponse, sink_service_run_request::Frame as In,
+    sink_service_run_response::Frame as Out, sink_service_server::SinkService,
+};
+use danube_connector_proto::{PROTOCOL_VERSION, v1};
+use danube_sidecar_core::{
+    dispatch::{Departure, Offer},
+    record::SchemaRef,
+};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::timeout,
+};
+use tonic::{Request, Response, Status, Streaming, async_trait};
+
+use super::{
+    Inbound, OPEN_TIMEOUT, Outbound, Shared, convert, limits, outbound, read, status::status,
+};
+use crate::{
+    refusal::Refusal,
+    session::{FromSink, SinkOpen, ToSink},
+    sink::{Seat, Sink},
+};
+
+/// The sink service.
+pub(super) struct SinkGrpc {
+    shared: Shared,
+}
+
+type Frames = mpsc::Sender<Result<SinkServiceRunResponse, Status>>;
+
+impl SinkGrpc {
+    pub(super) fn new(shared: Shared) -> Self {
+        Self { shared }
+    }
+}
+
+#[async_trait]
+impl SinkService for SinkGrpc {
+    type RunStream = Outbound<SinkServiceRunResponse>;
+
+    async fn run(
+        &self,
+        request: Request<Streaming<SinkServiceRunRequest>>,
+    ) -> Result<Response<Self::RunStream>, Status> {
+        self.shared.auth.check(request.metadata()).await.map_err(|refusal| status(&refusal))?;
+        let trusted = self.shared.auth.trusts(request.extensions());
+        let (frames, stream) = outbound();
+        let session = SinkSession { shared: self.shared.clone(), trusted, frames };
+        self.shared.tasks.spawn(session.run(request.into_inner()));
+        Ok(Response::new(stream))
+    }
+}
+
+struct SinkSession {
+    shared: Shared,
+    trusted: bool,
+    frames: Frames,
+}
+
+/// How a session came to its end.
+struct End {
+    departure: Departure,
+    refusal: Option<Refusal>,
+}
+
+impl SinkSession {
+    async fn run(self, mut inbound: Streaming<SinkServiceRunRequest>) {
+        let opened = tokio::select! {
+            opened = self.open(&mut inbound) => opened,
+            () = self.frames.closed() => return,
+        };
+        let (sink, seat, schemas) = match opened {
+            Ok(opened) => opened,
+            Err(refusal) => return self.close(Some(refusal)).await,
+        };
+        let worker = seat.worker;
+        let end = self.serve(inbound, &sink, seat, schemas).await;
+        self.close(end.refusal).await;
+        // Only now, with the stream closed, may its lanes go to another worker.
+        sink.leave(worker, end.departure).await;
+    }
+
+    async fn open(
+        &self,
+        inbound: &mut Streaming<SinkServiceRunRequest>,
+    ) -> Result<(Sink, Seat, bool), Refusal> {
+        let missing = Refusal::OpenMissing { seconds: OPEN_TIMEOUT.as_secs() };
+        let first = match timeout(OPEN_TIMEOUT, read(inbound)).await {
+            Ok(Inbound::Frame(first)) => first.frame,
+            Ok(Inbound::TooLarge) => return Err(too_large()),
+            Ok(Inbound::Gone) | Err(_) => return Err(missing),
+        };
+        let open = match first {
+            Some(In::Open(open)) => convert::sink_open(open)?,
+            Some(other) => {
+                return Err(Refusal::NotOpened { got: convert::sink_frame_name(&other) });
+            }
+            None => return Err(Refusal::NotOpened { got: "an unknown frame" }),
+        };
+        let sink = self.shared.connectors.sink(&open).await?;
+        let seat = sink.join(open.clone()).await?;
+        let opened = self.opened(&open, &seat)?;
+        // A worker that is gone already is noticed by the reader.
+        let _ = self.frames.send(Ok(frame(Out::Opened(opened)))).await;
+        Ok((sink, seat, open.caller.capabilities.schema))
+    }
+
+    fn opened(&self, open: &SinkOpen, seat: &Seat) -> Result<v1::SinkOpened, Refusal> {
+        let name = &open.caller.connector;
+        Ok(v1::SinkOpened {
+            session_id: format!("{name}/{}/{}", seat.worker_id, seat.epoch),
+            epoch: seat.epoch,
+            protocol_version: PROTOCOL_VERSION,
+            limits: Some(limits::of_session(open.caller.max_frame_bytes)),
+            subscriptions: seat.subscriptions.iter().map(convert::subscription_in_force).collect(),
+            settings_json: self.shared.connectors.settings_json(&open.caller, self.trusted)?,
+            worker_id: seat.worker_id.clone(),
+        })
+    }
+
+    async fn serve(
+        &self,
+        inbound: Streaming<SinkServiceRunRequest>,
+        sink: &Sink,
+        seat: Seat,
+        schemas: bool,
+    ) -> End {
+        let Seat { worker, epoch, frames, end, .. } = seat;
+        let writer = Writer {
+            shared: &self.shared,
+            frames: &self.frames,
+            epoch,
+            introduced: schemas.then(HashSet::new),
+        };
+        tokio::select! {
+            end = reader(inbound, sink, worker) => end,
+            () = writer.run(frames) => End { departure: Departure::Crashed, refusal: None },
+            () = self.frames.closed() => End { departure: Departure::Crashed, refusal: None },
+            end = ended(end) => end,
+        }
+    }
+
+    /// Ends the stream; a connector that does not read it is not waited for.
+    async fn close(self, refusal: Option<Refusal>) {
+        let Some(refusal) = refusal else { return };
+        tracing::warn!(reason = refusal.reason(), "sink session refused: {refusal}");
+        let _ = timeout(OPEN_TIMEOUT, self.frames.send(Err(status(&refusal)))).await;
+    }
+}
+
+/// The driver ends the session.
+async fn ended(end: oneshot::Receiver<Option<Refusal>>) -> End {
+    let refusal = end.await.unwrap_or(Some(Refusal::ShuttingDown));
+    End { departure: Departure::Released, refusal }
+}
+
+async fn reader(
+    mut inbound: Streaming<SinkServiceRunRequest>,
+    sink: &Sink,
+    worker: danube_sidecar_core::dispatch::WorkerId,
+) -> End {
+    let mut drained = false;
+    loop {
+        let request = match read(&mut inbound).await {
+            Inbound::Frame(request) => request,
+            Inbound::TooLarge => {
+                return End { departure: Departure::Released, refusal: Some(too_large()) };
+            }
+            // A worker that said `drained` has left in good order.
+            Inbound::Gone if drained => std::future::pending().await,
+            Inbound::Gone => return End { departure: Departure::Crashed, refusal: None },
+        };
+        let Some(sent) = request.frame else { continue };
+        match convert::from_sink(sent) {
+            Ok(said) => {
+                drained |= matches!(said, FromSink::Drained | FromSink::Fault(_));
+                sink.said(worker, said).await;
+            }
+            Err(refusal) => return End { departure: Departure::Released, refusal: Some(refusal) },
+        }
+    }
+}
+
+/// Turns the driver's frames into the wire's, with schemas where they are wanted.
+struct Writer<'a> {
+    shared: &'a Shared,
+    frames: &'a Frames,
+    epoch: u64,
+    /// Schemas that the worker has; none where it does not want them.
+    introduced: Option<HashSet<SchemaRef>>,
+}
+
+impl Writer<'_> {
+    async fn run(mut self, mut frames: mpsc::Receiver<ToSink>) {
+        while let Some(next) = frames.recv().await {
+            let sent = match next {
+                ToSink::Batch(offers) => {
+                    self.introduce(&offers).await;
+                    let records = offers.iter().map(convert::sink_record).collect();
+                    Out::Batch(v1::SinkBatch { records, epoch: self.epoch })
+                }
+                ToSink::Probe(probe_id) => Out::Probe(v1::Probe { probe_id }),
+                ToSink::Drain(timeout) => Out::Drain(convert::drain(timeout)),
+            };
+            if self.frames.send(Ok(frame(sent))).await.is_err() {
+                return;
+            }
+        }
+        // The driver is gone; its word about the end comes by another way.
+        std::future::pending().await
+    }
+
+    /// Sends the schemas that this batch is the first to refer to.
+    async fn introduce(&mut self, offers: &[Offer]) {
+        let Some(introduced) = &mut self.introduced else { return };
+        for schema in offers.iter().filter_map(|offer| offer.record.schema) {
+            if !introduced.insert(schema) {
+                continue;
+            }
+            match self.shared.connectors.schema(schema).await {
+                Ok(found) => {
+                    let sent = Out::Schema(v1::Schema {
+                        r#ref: Some(convert::schema_ref(schema)),
+                        subject: found.subject,
+                        r#type: found.schema_type,
+                        definition: found.definition,
+                    });
+                    // A worker that is gone is noticed by the reader.
+                    let _ = self.frames.send(Ok(frame(sent))).await;
+                }
+                Err(error) => tracing::warn!(
+                    schema_id = schema.schema_id, version = schema.version, %error,
+                    "schema is not readable: its records go without it"
+                ),
+            }
+        }
+    }
+}
+
+fn frame(frame: Out) -> SinkServiceRunResponse {
+    SinkServiceRunResponse { frame: Some(frame) }
+}
+
+fn too_large() -> Refusal {
+    Refusal::FrameTooLarge { limit: limits::INBOUND_FRAME }
+}

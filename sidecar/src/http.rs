@@ -1,0 +1,134 @@
+//! Health, metrics and status over HTTP, for probes and people.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use axum::{
+    Json, Router,
+    extract::State,
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use danube_sidecar_broker::BrokerHealth;
+use metrics_exporter_prometheus::PrometheusHandle;
+use serde_json::json;
+use tokio::{net::TcpListener, sync::watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::connectors::Connectors;
+
+/// What the pages show.
+#[derive(Clone)]
+pub struct Http {
+    /// The connectors.
+    pub connectors: Arc<Connectors>,
+    /// The broker.
+    pub broker: watch::Receiver<BrokerHealth>,
+    /// The metrics.
+    pub metrics: PrometheusHandle,
+    /// Where connectors dial.
+    pub grpc: SocketAddr,
+    /// Ends the server; from then on the sidecar is not ready.
+    pub stop: CancellationToken,
+}
+
+/// Serves the pages until `stop`.
+///
+/// # Errors
+/// When the listener fails.
+pub async fn serve(http: Http, listener: TcpListener) -> std::io::Result<()> {
+    let stop = http.stop.clone();
+    let router = Router::new()
+        .route("/", get(index))
+        .route("/livez", get(|| async { "ok\n" }))
+        .route("/readyz", get(readyz))
+        .route("/metrics", get(metrics))
+        .route("/status", get(status))
+        .fallback(fallback)
+        .with_state(http);
+    axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await
+}
+
+async fn index() -> &'static str {
+    "Danube sidecar\n\n\
+     /livez    the process is alive\n\
+     /readyz   the broker is reachable\n\
+     /metrics  for Prometheus\n\
+     /status   connectors, workers, subscriptions, as JSON\n"
+}
+
+async fn readyz(State(http): State<Http>) -> Response {
+    let why = match &*http.broker.borrow() {
+        _ if http.stop.is_cancelled() => Err("shutting down\n".to_owned()),
+        BrokerHealth::Up => Ok("ok\n"),
+        BrokerHealth::Connecting => Err("connecting to Danube\n".to_owned()),
+        BrokerHealth::Down { detail } => Err(format!("Danube is not reachable: {detail}\n")),
+    };
+    match why {
+        Ok(text) => text.into_response(),
+        Err(text) => (StatusCode::SERVICE_UNAVAILABLE, text).into_response(),
+    }
+}
+
+async fn metrics(State(http): State<Http>) -> Response {
+    http.metrics.run_upkeep();
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], http.metrics.render()).into_response()
+}
+
+async fn status(State(http): State<Http>) -> Response {
+    let broker = match &*http.broker.borrow() {
+        BrokerHealth::Up => json!({ "state": "up" }),
+        BrokerHealth::Connecting => json!({ "state": "connecting" }),
+        BrokerHealth::Down { detail } => json!({ "state": "down", "detail": detail }),
+    };
+    let sinks: Vec<_> = http.connectors.sinks().await.into_iter().map(sink).collect();
+    Json(json!({ "broker": broker, "sinks": sinks })).into_response()
+}
+
+fn sink((name, view): (String, crate::sink::View)) -> serde_json::Value {
+    let dispatch = &view.dispatch;
+    let subscriptions: Vec<_> = view.subscriptions.iter().map(|subscription| {
+        json!({
+            "topic": subscription.topic,
+            "subscription": subscription.subscription,
+            "partitions_attached": subscription.partitions_attached,
+            "trouble": subscription.trouble,
+        })
+    }).collect();
+    json!({
+        "connector": name,
+        "workers": view.workers,
+        "subscriptions": subscriptions,
+        "unresolved": { "records": dispatch.held.records, "bytes": dispatch.held.bytes },
+        "at_workers": dispatch.in_hand,
+        "retries_waiting": dispatch.retries_waiting,
+        "dead_letters_pending": dispatch.dead_letters_pending,
+        "suspended": dispatch.suspended,
+        "late_failures": dispatch.late_failures,
+        "lanes": dispatch.lanes,
+        "lanes_held": dispatch.lanes_held,
+        "gaps": view.gaps,
+        "failed": view.failed,
+    })
+}
+
+/// A connector that dialled this port by mistake gets a gRPC answer.
+async fn fallback(State(http): State<Http>, headers: HeaderMap) -> Response {
+    let kind = headers.get(header::CONTENT_TYPE);
+    if !kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc")) {
+        return (StatusCode::NOT_FOUND, "not found: see / for what is here\n").into_response();
+    }
+    let message = format!(
+        "this is the sidecar's HTTP port: connectors dial http://{} (DANUBE_SIDECAR_ADDRESS)",
+        http.grpc
+    );
+    let mut response = Response::default();
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+    // UNIMPLEMENTED: no such service here.
+    headers.insert("grpc-status", HeaderValue::from_static("12"));
+    if let Ok(message) = HeaderValue::from_str(&message) {
+        headers.insert("grpc-message", message);
+    }
+    response
+}

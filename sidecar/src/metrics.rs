@@ -1,0 +1,136 @@
+//! Counters of the sidecar, for Prometheus. The guide's names are kept; labels
+//! come from closed sets and the names of connectors.
+
+use danube_sidecar_core::{dispatch::Offer, outcome::Resolution};
+use metrics::{Counter, Gauge, counter, describe_counter, describe_gauge, gauge};
+
+/// Names every metric for `/metrics`.
+pub fn describe() {
+    describe_counter!("danube_connector_messages_received_total", "Records from Danube, repeats included.");
+    describe_counter!("danube_connector_messages_processed_total", "Records resolved, by how.");
+    describe_counter!("danube_connector_messages_delivered_total", "Records offered to workers.");
+    describe_counter!("danube_connector_redeliveries_total", "Offers after the first one.");
+    describe_counter!("danube_connector_messages_retried_total", "Failed attempts that are offered again.");
+    describe_counter!("danube_connector_gap_messages_total", "Messages that the broker passed over.");
+    describe_counter!("danube_connector_records_received_total", "Records from source connectors.");
+    describe_counter!("danube_connector_records_published_total", "Records that Danube confirmed.");
+    describe_counter!("danube_connector_records_rejected_total", "Records that can never be published.");
+    describe_gauge!("danube_connector_health", "1: the external system is well, 0: it is not.");
+    describe_gauge!("danube_connector_workers", "Attached workers.");
+}
+
+/// Counters of one sink.
+pub struct SinkMetrics {
+    received: Counter,
+    delivered: Counter,
+    redelivered: Counter,
+    retried: Counter,
+    gaps: Counter,
+    resolved: [Counter; 4],
+    health: Gauge,
+    workers: Gauge,
+}
+
+impl SinkMetrics {
+    /// The counters of this connector.
+    pub fn new(connector: &str) -> Self {
+        let name = || connector.to_owned();
+        let resolved = |how: &'static str| {
+            counter!("danube_connector_messages_processed_total", "connector" => name(), "outcome" => how)
+        };
+        Self {
+            received: counter!("danube_connector_messages_received_total", "connector" => name()),
+            delivered: counter!("danube_connector_messages_delivered_total", "connector" => name()),
+            redelivered: counter!("danube_connector_redeliveries_total", "connector" => name()),
+            retried: counter!("danube_connector_messages_retried_total", "connector" => name()),
+            gaps: counter!("danube_connector_gap_messages_total", "connector" => name()),
+            resolved: ["acked", "filtered", "dead_lettered", "skipped"].map(resolved),
+            health: gauge!("danube_connector_health", "connector" => name()),
+            workers: gauge!("danube_connector_workers", "connector" => name()),
+        }
+    }
+
+    /// A record came from Danube.
+    pub fn received(&self) {
+        self.received.increment(1);
+    }
+
+    /// A batch went to a worker.
+    pub fn delivered(&self, batch: &[Offer]) {
+        self.delivered.increment(batch.len() as u64);
+        let again = batch.iter().filter(|offer| offer.attempt > 1).count();
+        self.redelivered.increment(again as u64);
+    }
+
+    /// A record failed and is offered again.
+    pub fn retried(&self) {
+        self.retried.increment(1);
+    }
+
+    /// The broker passed over messages.
+    pub fn gap(&self, messages: u64) {
+        self.gaps.increment(messages);
+    }
+
+    /// A record came to its end.
+    pub fn resolved(&self, how: Resolution) {
+        let index = match how {
+            Resolution::Acked => 0,
+            Resolution::Filtered => 1,
+            Resolution::DeadLettered => 2,
+            Resolution::Skipped => 3,
+        };
+        self.resolved[index].increment(1);
+    }
+
+    /// The external system is well, or not.
+    pub fn healthy(&self, healthy: bool) {
+        self.health.set(f64::from(u8::from(healthy)));
+    }
+
+    /// Attached workers.
+    pub fn workers(&self, workers: usize) {
+        self.workers.set(workers as f64);
+    }
+}
+
+/// Counters of one source.
+pub struct SourceMetrics {
+    received: Counter,
+    published: Counter,
+    rejected: Counter,
+    health: Gauge,
+}
+
+impl SourceMetrics {
+    /// The counters of this connector.
+    pub fn new(connector: &str) -> Self {
+        let name = || connector.to_owned();
+        Self {
+            received: counter!("danube_connector_records_received_total", "connector" => name()),
+            published: counter!("danube_connector_records_published_total", "connector" => name()),
+            rejected: counter!("danube_connector_records_rejected_total", "connector" => name()),
+            health: gauge!("danube_connector_health", "connector" => name()),
+        }
+    }
+
+    /// Records came from the connector.
+    pub fn received(&self, records: usize) {
+        self.received.increment(records as u64);
+    }
+
+    /// Danube confirmed one.
+    pub fn confirmed(&self) {
+        self.published.increment(1);
+    }
+
+    /// One can never be published.
+    pub fn rejected(&self) {
+        self.rejected.increment(1);
+    }
+
+    /// The external system is well, or not.
+    pub fn healthy(&self, healthy: bool) {
+        self.health.set(f64::from(u8::from(healthy)));
+    }
+}

@@ -1,0 +1,194 @@
+//! Sources: one session at a time for each connector name.
+
+mod publishers;
+mod session;
+
+use std::time::Duration;
+
+use danube_sidecar_broker::Cluster;
+use danube_sidecar_store::{Position, Store};
+use tokio::sync::{Mutex, mpsc, oneshot, watch};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::info;
+
+use self::{publishers::Publishers, session::Session};
+use crate::{
+    config::{self, Connector, Policy},
+    refusal::Refusal,
+    session::{FromSource, SourceOpen},
+};
+
+/// How long the records of an ended session may take to be confirmed before the
+/// next session starts without them.
+const SETTLE: Duration = Duration::from_secs(10);
+
+/// Frames from a source that may wait for its session.
+const FRAMES: usize = 4;
+
+/// One source connector.
+pub struct Source {
+    plan: Connector,
+    parts: Parts,
+    running: Mutex<Option<Running>>,
+}
+
+/// Refused records that may wait for their frame.
+const REJECTED: usize = 64;
+
+/// The session that may publish.
+struct Running {
+    supersede: CancellationToken,
+    /// Becomes true when nothing of it is left.
+    settled: watch::Receiver<bool>,
+}
+
+/// A source's place.
+pub struct Seat {
+    /// The worker id in logs.
+    pub worker_id: String,
+    /// The session's epoch.
+    pub epoch: u64,
+    /// The producers in force.
+    pub producers: Vec<config::Producer>,
+    /// Where to resume.
+    pub positions: Vec<Position>,
+    /// Takes its frames. Dropping it ends the session.
+    pub said: mpsc::Sender<FromSource>,
+    /// How far it is.
+    pub progress: watch::Receiver<Progress>,
+    /// Records that can never be published.
+    pub rejected: mpsc::Receiver<Rejected>,
+    /// Comes when the sidecar ends the session; `None` is a good end.
+    pub end: oneshot::Receiver<Option<Refusal>>,
+    /// The sidecar stops: finish, with this much time.
+    pub drain: oneshot::Receiver<Duration>,
+}
+
+/// The session's ends of what its [`Seat`] reads.
+struct Outlet {
+    progress: watch::Sender<Progress>,
+    rejected: mpsc::Sender<Rejected>,
+    end: oneshot::Sender<Option<Refusal>>,
+    drain: oneshot::Sender<Duration>,
+    settled: watch::Sender<bool>,
+}
+
+/// What a source is told, cumulative since its session opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Records that may have been sent.
+    pub demand_records: u64,
+    /// Bytes that may have been sent.
+    pub demand_bytes: u64,
+    /// Number of the last record that is safe.
+    pub committed: u64,
+}
+
+/// A record that can never be published.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rejected {
+    /// Its number in the session.
+    pub number: u64,
+    /// A constant: why.
+    pub code: &'static str,
+    /// What was wrong and what was expected.
+    pub message: String,
+}
+
+/// What a source is made of.
+#[derive(Clone)]
+pub struct Parts {
+    /// The Danube cluster.
+    pub cluster: Cluster,
+    /// What survives restarts.
+    pub store: Store,
+    /// Ends all sessions, with a drain.
+    pub shutdown: CancellationToken,
+    /// Upper bound of the drain.
+    pub shutdown_timeout: Duration,
+    /// Owns the sessions.
+    pub tasks: TaskTracker,
+}
+
+impl Source {
+    /// A source without a session.
+    pub fn new(parts: Parts, plan: Connector) -> Self {
+        Self { plan, parts, running: Mutex::new(None) }
+    }
+
+    /// Starts a session: the one before it is ended, settled, and fenced off.
+    ///
+    /// # Errors
+    /// The refusal to tell the connector.
+    pub async fn open(&self, open: SourceOpen, policy: &Policy) -> Result<Seat, Refusal> {
+        let producers = self.producers(&open, policy)?;
+        let mut running = self.running.lock().await;
+        if self.parts.shutdown.is_cancelled() {
+            return Err(Refusal::ShuttingDown);
+        }
+        if let Some(before) = running.take() {
+            before.end().await;
+        }
+        // From here on the session before cannot move a position, settled or not.
+        let key = format!("source/{}", self.plan.name);
+        let epoch = self.parts.store.next_epoch(&key).await?;
+        let positions = self.parts.store.positions(&key).await?;
+        let worker_id = open.caller.worker_id.clone().unwrap_or_else(|| format!("session-{epoch}"));
+        info!(connector = self.plan.name, worker = worker_id, epoch, sdk = open.caller.sdk, "source opened");
+
+        let (said, frames) = mpsc::channel(FRAMES);
+        let (progress, progress_out) = watch::channel(Progress::default());
+        let (rejected, rejected_out) = mpsc::channel(REJECTED);
+        let (end, end_out) = oneshot::channel();
+        let (drain, drain_out) = oneshot::channel();
+        let (settled, settled_out) = watch::channel(false);
+        let supersede = CancellationToken::new();
+        let session = Session::new(session::Parts {
+            key,
+            publishers: Publishers::new(self.parts.cluster.clone(), &self.plan, &producers),
+            connector: self.plan.clone(),
+            epoch,
+            can_drain: open.caller.capabilities.drain,
+            source: self.parts.clone(),
+            frames,
+            supersede: supersede.clone(),
+            outlet: Outlet { progress, rejected, end, drain, settled },
+        });
+        self.parts.tasks.spawn(session.run());
+        *running = Some(Running { supersede, settled: settled_out });
+        Ok(Seat {
+            worker_id,
+            epoch,
+            producers,
+            positions,
+            said,
+            progress: progress_out,
+            rejected: rejected_out,
+            end: end_out,
+            drain: drain_out,
+        })
+    }
+
+    /// File over proposal, checked.
+    fn producers(&self, open: &SourceOpen, policy: &Policy) -> Result<Vec<config::Producer>, Refusal> {
+        let file = &self.plan.producers;
+        let producers = if file.is_empty() { &open.producers } else { file };
+        if producers.is_empty() {
+            let connector = self.plan.name.clone();
+            return Err(Refusal::NothingToDo { connector, what: "producers" });
+        }
+        if let Some(outside) = producers.iter().find(|p| !policy.allows(p.topic.as_str())) {
+            return Err(Refusal::ForbiddenTopic { topic: outside.topic.clone() });
+        }
+        Ok(producers.clone())
+    }
+}
+
+impl Running {
+    /// Ends the session and waits, within bounds, until its records are settled.
+    async fn end(mut self) {
+        self.supersede.cancel();
+        // A session that does not settle in time is fenced by its epoch anyway.
+        let _ = tokio::time::timeout(SETTLE, self.settled.wait_for(|settled| *settled)).await;
+    }
+}

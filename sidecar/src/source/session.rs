@@ -1,0 +1,405 @@
+//! Moves the records of one source session: from the connector through the lanes
+//! to Danube, and the confirmations back as durable positions.
+//!
+//! **Architecture invariant:** a position is durable before it is reported, and
+//! never ahead of a confirmed publish; the core decides both, this file carries.
+
+use std::{sync::Arc, time::Duration};
+
+use danube_sidecar_broker::{Outbound, PublishError};
+use danube_sidecar_core::{
+    dispatch::Limits,
+    publish::{Accepted, Assignment, Commit, Event, Publish, Settings},
+};
+use danube_sidecar_store::{Position, StoreError};
+use futures::{
+    StreamExt as _,
+    future::BoxFuture,
+    stream::FuturesUnordered,
+};
+use tokio::{sync::mpsc, time::Instant};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use super::{Outlet, Progress, Publishers, Rejected, SETTLE};
+use crate::{
+    config::{Connector, OnReject},
+    grpc::MAX_RECORD,
+    metrics::SourceMetrics,
+    refusal::Refusal,
+    session::{FromSource, SourceRecord},
+};
+
+/// Publishes in flight, over all lanes.
+const IN_FLIGHT: usize = 64;
+
+/// What a session is made of.
+pub(super) struct Parts {
+    /// The store's name for the connector.
+    pub(super) key: String,
+    pub(super) connector: Connector,
+    pub(super) epoch: u64,
+    pub(super) can_drain: bool,
+    pub(super) source: super::Parts,
+    pub(super) publishers: Publishers,
+    pub(super) frames: mpsc::Receiver<FromSource>,
+    pub(super) supersede: CancellationToken,
+    pub(super) outlet: Outlet,
+}
+
+/// One source session.
+pub(super) struct Session {
+    parts: Parts,
+    publish: Publish<Message>,
+    publishes: FuturesUnordered<BoxFuture<'static, Published>>,
+    commits: FuturesUnordered<BoxFuture<'static, (u64, Result<(), StoreError>)>>,
+    progress: Progress,
+    draining: bool,
+    metrics: SourceMetrics,
+}
+
+/// What is to be published, or why it cannot be.
+enum Message {
+    Valid(Outbound),
+    Invalid(Outbound, Rejected),
+}
+
+/// A publish that came to its end.
+enum Published {
+    Confirmed { number: u64 },
+    Impossible { message: Outbound, rejected: Rejected },
+    DeadLettered { rejected: Rejected },
+}
+
+/// Why a session stops taking records.
+enum End {
+    /// The connector's stream ended, or it said so.
+    Left,
+    /// It is sent away.
+    Refused(Refusal),
+}
+
+impl Session {
+    pub(super) fn new(parts: Parts) -> Self {
+        let delivery = &parts.connector.delivery;
+        let window = Limits {
+            records: delivery.window_records.unwrap_or(1000),
+            bytes: delivery.window_bytes.unwrap_or(16 << 20),
+        };
+        let settings = Settings { window, max_in_flight: IN_FLIGHT, max_record_bytes: MAX_RECORD };
+        Self {
+            publish: Publish::new(settings),
+            publishes: FuturesUnordered::new(),
+            commits: FuturesUnordered::new(),
+            progress: Progress::default(),
+            draining: false,
+            metrics: SourceMetrics::new(&parts.connector.name),
+            parts,
+        }
+    }
+
+    /// Runs until the connector leaves or is sent away, and until what was
+    /// accepted is settled.
+    pub(super) async fn run(mut self) {
+        let end = match self.serve().await {
+            End::Left => None,
+            End::Refused(refusal) => Some(refusal),
+        };
+        self.draining = true;
+        self.parts.frames.close();
+        if tokio::time::timeout(SETTLE, self.settle()).await.is_err() {
+            warn!(
+                connector = self.parts.connector.name, records = self.publish.uncommitted(),
+                "the broker did not confirm all records of the session in time: they are read again"
+            );
+        }
+        info!(
+            connector = self.parts.connector.name, epoch = self.parts.epoch,
+            committed = self.progress.committed, "source session ended"
+        );
+        let Outlet { end: tell, settled, .. } = self.parts.outlet;
+        // The connector may be gone, and no other may be waiting.
+        let _ = tell.send(end);
+        let _ = settled.send(true);
+    }
+
+    async fn serve(&mut self) -> End {
+        let (supersede, shutdown) =
+            (self.parts.supersede.clone(), self.parts.source.shutdown.clone());
+        let far = Instant::now() + Duration::from_secs(365 * 24 * 60 * 60);
+        let mut deadline = far;
+        loop {
+            self.turn();
+            if self.draining && !self.parts.can_drain && self.publish.settled() {
+                return End::Refused(Refusal::ShuttingDown);
+            }
+            let step = tokio::select! {
+                frame = self.parts.frames.recv() => self.frame(frame),
+                Some(published) = self.publishes.next() => self.published(published),
+                Some((number, result)) = self.commits.next() => self.committed(number, result),
+                () = supersede.cancelled() => {
+                    let connector = self.parts.connector.name.clone();
+                    Err(End::Refused(Refusal::Superseded { connector }))
+                }
+                () = shutdown.cancelled(), if !self.draining => {
+                    deadline = Instant::now() + self.drain();
+                    Ok(())
+                }
+                () = tokio::time::sleep_until(deadline) => {
+                    Err(End::Refused(Refusal::ShuttingDown))
+                }
+            };
+            if let Err(end) = step {
+                return end;
+            }
+        }
+    }
+
+    /// Asks the connector to finish; tells how long it has.
+    fn drain(&mut self) -> Duration {
+        self.draining = true;
+        let timeout = self.parts.source.shutdown_timeout.mul_f32(0.6);
+        let (closed, _) = tokio::sync::oneshot::channel();
+        let drain = std::mem::replace(&mut self.parts.outlet.drain, closed);
+        // A connector that is gone needs no asking.
+        let _ = drain.send(timeout);
+        timeout
+    }
+
+    /// Waits until everything accepted is committed.
+    async fn settle(&mut self) {
+        loop {
+            self.turn();
+            if self.publish.settled() && self.publishes.is_empty() {
+                return;
+            }
+            let step = tokio::select! {
+                Some(published) = self.publishes.next() => self.published(published),
+                Some((number, result)) = self.commits.next() => self.committed(number, result),
+                else => return,
+            };
+            if step.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Carries out what the core decided.
+    fn turn(&mut self) {
+        while let Some(assignment) = self.publish.poll_publish() {
+            self.publish_one(assignment);
+        }
+        while let Some(commit) = self.publish.poll_commit() {
+            self.commit(commit);
+        }
+        let before = self.progress;
+        while let Some(event) = self.publish.poll_event() {
+            match event {
+                Event::Demand { records, bytes } if !self.draining => {
+                    self.progress.demand_records = records;
+                    self.progress.demand_bytes = bytes;
+                }
+                Event::Demand { .. } => {}
+                Event::Committed { number } => self.progress.committed = number,
+            }
+        }
+        if self.progress != before {
+            self.parts.outlet.progress.send_replace(self.progress);
+        }
+    }
+
+    fn frame(&mut self, frame: Option<FromSource>) -> Result<(), End> {
+        match frame {
+            None => Err(End::Left),
+            Some(FromSource::Drained) if self.draining => Err(End::Refused(Refusal::ShuttingDown)),
+            Some(FromSource::Drained) => Err(End::Left),
+            Some(FromSource::Fault(fault)) => {
+                warn!(
+                    connector = self.parts.connector.name, code = fault.code,
+                    message = fault.message, "source failed"
+                );
+                Err(End::Left)
+            }
+            Some(FromSource::Health(health)) => {
+                self.metrics.healthy(health.healthy);
+                Ok(())
+            }
+            Some(FromSource::Records { first_number, records }) => self.accept(first_number, records),
+        }
+    }
+
+    fn accept(&mut self, first_number: u64, records: Vec<SourceRecord>) -> Result<(), End> {
+        self.metrics.received(records.len());
+        let accepted = (first_number..).zip(records).map(|(n, record)| self.accepted(n, record));
+        let accepted = accepted.collect();
+        self.publish.accept(first_number, accepted).map_err(|v| End::Refused(v.into()))
+    }
+
+    fn accepted(&self, number: u64, record: SourceRecord) -> Accepted<Message> {
+        let topic = self.parts.publishers.topic(&record.topic);
+        let (bytes, position) = (record.encoded_len, record.position.clone());
+        let key: Option<Arc<str>> = record.key.as_deref().map(Into::into);
+        let named = record.topic.clone();
+        let message = outbound(record, key.clone());
+        let message = match &topic {
+            Some(_) => Message::Valid(message),
+            None => Message::Invalid(message, self.undeclared(number, &named)),
+        };
+        let topic = topic.unwrap_or_else(|| named.into());
+        Accepted { topic, key, position, bytes, message }
+    }
+
+    fn undeclared(&self, number: u64, topic: &str) -> Rejected {
+        let declared = self.parts.publishers.declared();
+        Rejected {
+            number,
+            code: "UNDECLARED_TOPIC",
+            message: format!("topic `{topic}` is not declared in `open.producers`: {declared}"),
+        }
+    }
+
+    fn publish_one(&mut self, assignment: Assignment<Message>) {
+        let Assignment { number, topic, oversize, message, .. } = assignment;
+        let message = match message {
+            Message::Invalid(message, rejected) => {
+                return self.publishes.push(impossible(message, rejected));
+            }
+            Message::Valid(message) if oversize => {
+                let rejected = too_large(number, message.payload.len());
+                return self.publishes.push(impossible(message, rejected));
+            }
+            Message::Valid(message) => message,
+        };
+        let Some(destination) = self.parts.publishers.destination(&topic) else {
+            let rejected = self.undeclared(number, &topic);
+            return self.publishes.push(impossible(message, rejected));
+        };
+        self.publishes.push(Box::pin(async move {
+            match destination.publisher().publish(message.clone()).await {
+                Ok(()) => Published::Confirmed { number },
+                Err(error) => Published::Impossible { message, rejected: rejection(number, &error) },
+            }
+        }));
+    }
+
+    fn published(&mut self, published: Published) -> Result<(), End> {
+        match published {
+            Published::Confirmed { number } => {
+                self.metrics.confirmed();
+                self.publish.confirmed(number);
+            }
+            Published::Impossible { message, rejected } => return self.reject(message, rejected),
+            Published::DeadLettered { rejected } => self.settle_rejected(rejected),
+        }
+        Ok(())
+    }
+
+    fn reject(&mut self, message: Outbound, rejected: Rejected) -> Result<(), End> {
+        warn!(
+            connector = self.parts.connector.name, number = rejected.number,
+            code = rejected.code, reason = rejected.message, "record can never be published"
+        );
+        if self.parts.connector.dead_letters.on_reject == OnReject::Fail {
+            let Rejected { number, message: problem, .. } = rejected;
+            return Err(End::Refused(Refusal::Unpublishable { number, problem }));
+        }
+        let Some(destination) = self.parts.publishers.dead_letters() else {
+            self.settle_rejected(rejected);
+            return Ok(());
+        };
+        let letter = dead_letter(message, &rejected, &self.parts.connector.name);
+        self.publishes.push(Box::pin(async move {
+            if let Err(error) = destination.publisher().publish(letter).await {
+                warn!(number = rejected.number, %error, "dead letter cannot be published: dropped");
+            }
+            Published::DeadLettered { rejected }
+        }));
+        Ok(())
+    }
+
+    fn settle_rejected(&mut self, rejected: Rejected) {
+        self.metrics.rejected();
+        self.publish.rejected(rejected.number);
+        // A connector that does not read its refusals finds them in the log.
+        let _ = self.parts.outlet.rejected.try_send(rejected);
+    }
+
+    fn commit(&mut self, commit: Commit) {
+        let (store, key, epoch) =
+            (self.parts.source.store.clone(), self.parts.key.clone(), self.parts.epoch);
+        self.commits.push(Box::pin(async move {
+            if commit.positions.is_empty() {
+                return (commit.number, Ok(()));
+            }
+            let positions: Vec<Position> = commit.positions.into_iter().map(stored).collect();
+            (commit.number, store.commit_positions(&key, epoch, &positions).await)
+        }));
+    }
+
+    fn committed(&mut self, number: u64, result: Result<(), StoreError>) -> Result<(), End> {
+        match result {
+            Ok(()) => {
+                self.publish.persisted(number);
+                Ok(())
+            }
+            Err(StoreError::StaleEpoch { .. }) => {
+                let connector = self.parts.connector.name.clone();
+                Err(End::Refused(Refusal::Superseded { connector }))
+            }
+            Err(error) => Err(End::Refused(error.into())),
+        }
+    }
+}
+
+fn impossible(message: Outbound, rejected: Rejected) -> BoxFuture<'static, Published> {
+    Box::pin(async move { Published::Impossible { message, rejected } })
+}
+
+fn rejection(number: u64, error: &PublishError) -> Rejected {
+    let code = match error {
+        PublishError::TooLarge { .. } => "TOO_LARGE",
+        _ => "SCHEMA_MISMATCH",
+    };
+    Rejected { number, code, message: error.to_string() }
+}
+
+fn too_large(number: u64, size: usize) -> Rejected {
+    rejection(number, &PublishError::TooLarge { size, limit: MAX_RECORD })
+}
+
+fn outbound(record: SourceRecord, key: Option<Arc<str>>) -> Outbound {
+    let mut attributes = record.attributes;
+    attributes.retain(|(name, _)| !name.starts_with("x-source-"));
+    let partition_by = record.position.as_ref().map(|p| p.source_partition.clone());
+    if let Some(position) = &record.position {
+        attributes.push(("x-source-partition".to_owned(), position.source_partition.to_string()));
+        attributes.push(("x-source-offset".to_owned(), position.offset.to_string()));
+    }
+    Outbound { payload: record.payload, key, partition_by, attributes, schema: None }
+}
+
+fn dead_letter(message: Outbound, rejected: &Rejected, connector: &str) -> Outbound {
+    let mut attributes = message.attributes;
+    let oversize = rejected.code == "TOO_LARGE";
+    let payload = if oversize { bytes::Bytes::new() } else { message.payload.clone() };
+    let why = [
+        ("x-failure-class", "REJECT".to_owned()),
+        ("x-failure-code", rejected.code.to_owned()),
+        ("x-failure-reason", rejected.message.clone()),
+        ("x-connector", connector.to_owned()),
+    ];
+    attributes.retain(|(name, _)| why.iter().all(|(ours, _)| ours != name));
+    attributes.extend(why.map(|(name, value)| (name.to_owned(), value)));
+    if oversize {
+        attributes.push(("x-payload-omitted".to_owned(), message.payload.len().to_string()));
+    }
+    Outbound { payload, attributes, key: message.key, partition_by: None, schema: None }
+}
+
+fn stored(position: danube_sidecar_core::publish::Position) -> Position {
+    Position {
+        source_partition: position.source_partition.to_string(),
+        offset: position.offset,
+        metadata: position.metadata,
+    }
+}

@@ -1,0 +1,66 @@
+//! SIGTERM: what is in hand is finished, then the sidecar exits with 0.
+
+use danube_connector_proto::v1::{Capability, Drained, SinkOpen, sink_service_run_request::Frame, sink_service_run_response::Frame as In};
+use danube_sidecar_tests::{Broker, SidecarBuilder, SinkWorker, open, publish, unique};
+use nix::sys::signal::Signal;
+use tonic::Code;
+
+const CONFIG: &str = "[danube]\ncreate_topics = true\n[sidecar]\nshutdown_timeout = \"5s\"\n";
+
+fn payloads(count: usize) -> Vec<String> {
+    (0..count).map(|n| format!("record {n}")).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_is_asked_to_finish_and_nothing_comes_again() {
+    let broker = Broker::start().await;
+    let data = tempfile::tempdir().unwrap();
+    let (topic, name) = (unique("/default/in"), unique("sink"));
+    let start = || SidecarBuilder::new(broker.url()).config(CONFIG).data_dir(data.path()).start();
+    let mut sidecar = start().await;
+    let capabilities = vec![Capability::Drain.into()];
+    let (mut worker, _) =
+        SinkWorker::open(&sidecar, SinkOpen { capabilities, ..open(&name, &topic) }).await;
+    sidecar.attached(&name).await;
+    publish(broker.url(), &topic, &payloads(5)).await;
+    let records = worker.take(5).await;
+
+    sidecar.process().signal(Signal::SIGTERM);
+    let asked = worker.next().await;
+    assert!(matches!(asked, Ok(Some(In::Drain(_)))), "{asked:?}");
+    worker.ack(&records).await;
+    worker.send(Frame::Drained(Drained {})).await;
+    assert!(sidecar.process().exit().await.success());
+
+    let sidecar = start().await;
+    let (mut worker, _) = SinkWorker::open(&sidecar, open(&name, &topic)).await;
+    sidecar.attached(&name).await;
+    publish(broker.url(), &topic, &["after".to_owned()]).await;
+    assert_eq!(worker.write(1).await, ["after"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_never_answers_does_not_hold_the_exit() {
+    let broker = Broker::start().await;
+    let (topic, name) = (unique("/default/in"), unique("sink"));
+    let mut sidecar = SidecarBuilder::new(broker.url()).config(CONFIG).start().await;
+    let (mut worker, _) = SinkWorker::open(&sidecar, open(&name, &topic)).await;
+    sidecar.attached(&name).await;
+    publish(broker.url(), &topic, &payloads(1)).await;
+    worker.take(1).await;
+
+    let asked = std::time::Instant::now();
+    assert!(sidecar.terminate().await.success());
+    assert!(asked.elapsed().as_secs_f32() < 6.0, "{:?}", asked.elapsed());
+    let status = worker.refusal().await;
+    assert_eq!(status.code(), Code::Unavailable, "{status:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_idle_sidecar_exits_at_once() {
+    let broker = Broker::start().await;
+    let mut sidecar = SidecarBuilder::new(broker.url()).config(CONFIG).start().await;
+    let asked = std::time::Instant::now();
+    assert!(sidecar.terminate().await.success());
+    assert!(asked.elapsed().as_secs_f32() < 4.0, "{:?}", asked.elapsed());
+}

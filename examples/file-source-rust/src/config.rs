@@ -1,50 +1,97 @@
-//! The configuration: one TOML file, the guide's pattern.
+//! One TOML file for the core's settings and the connector's own.
 
-use std::env;
+use std::{env, fs, path::PathBuf};
 
 use danube_connector_sdk::{ConnectorConfig, ConnectorError, ConnectorResult};
 use serde::Deserialize;
 
 /// The whole file.
 #[derive(Debug, Deserialize)]
-pub struct FileSourceConfig {
-    /// The core's settings, at the root.
+pub(crate) struct FileSourceConfig {
     #[serde(flatten)]
-    pub core: ConnectorConfig,
-    /// `[file]`.
-    pub file: FileSettings,
+    pub(crate) core: ConnectorConfig,
+    pub(crate) file: FileSettings,
 }
 
-/// `[file]`: what is read and where it goes.
+/// The connector's own table, `[file]`.
 #[derive(Clone, Debug, Deserialize)]
-pub struct FileSettings {
-    /// The file: one record a line.
-    pub path: String,
-    /// The Danube topic.
-    pub topic: String,
-    /// Partitions of the topic; 0: one topic without partitions.
+#[serde(deny_unknown_fields)]
+pub(crate) struct FileSettings {
+    /// The file to read: one JSON object per line.
+    pub(crate) path: PathBuf,
+    /// Where the lines are published.
+    pub(crate) topic: String,
+    /// Number of partitions of the topic; 0 for a topic without.
     #[serde(default)]
-    pub partitions: usize,
-    /// Lines are JSON objects, and this field is the routing key.
-    pub key_field: Option<String>,
+    pub(crate) partitions: usize,
+    /// Whether Danube keeps the lines until they are acked.
+    #[serde(default = "yes")]
+    pub(crate) reliable: bool,
+    /// The field of a line whose value is its routing key. Lines of one key stay
+    /// in order. Without it all lines do.
+    pub(crate) key_field: Option<String>,
+    /// Most lines that are read at once.
+    #[serde(default = "five_hundred")]
+    pub(crate) lines_per_poll: usize,
+    /// Whether to end at the end of the file, instead of waiting for more lines.
+    #[serde(default)]
+    pub(crate) exit_at_end: bool,
 }
 
 impl FileSourceConfig {
-    /// Reads the file that `CONNECTOR_CONFIG_PATH` names; `DANUBE_SERVICE_URL` and
-    /// `CONNECTOR_NAME` win over it.
-    ///
-    /// # Errors
-    /// When the file cannot be read or is not valid.
-    pub fn load() -> ConnectorResult<Self> {
+    /// Reads the file that `CONNECTOR_CONFIG_PATH` names; `DANUBE_SERVICE_URL`,
+    /// `CONNECTOR_NAME` and `FILE_SOURCE_PATH` override what it says.
+    pub(crate) fn load() -> ConnectorResult<Self> {
         let path = env::var("CONNECTOR_CONFIG_PATH").map_err(|_| {
-            ConnectorError::config("set CONNECTOR_CONFIG_PATH to the source's TOML file")
+            ConnectorError::config("CONNECTOR_CONFIG_PATH environment variable must be set")
         })?;
-        let text = std::fs::read_to_string(&path)
+        let text = fs::read_to_string(&path)
             .map_err(|error| ConnectorError::config(format!("cannot read {path}: {error}")))?;
         let mut config: Self = toml::from_str(&text)
-            .map_err(|error| ConnectorError::config(format!("{path} is not valid: {error}")))?;
+            .map_err(|error| ConnectorError::config(format!("{path}: {error}")))?;
         config.core.apply_env_overrides();
-        config.core.validate()?;
+        if let Ok(path) = env::var("FILE_SOURCE_PATH") {
+            config.file.path = path.into();
+        }
         Ok(config)
+    }
+
+    pub(crate) fn validate(&self) -> ConnectorResult<()> {
+        self.core.validate()?;
+        if self.file.lines_per_poll == 0 {
+            return Err(ConnectorError::config("file.lines_per_poll must be at least 1"));
+        }
+        Ok(())
+    }
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn five_hundred() -> usize {
+    500
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_example_configuration_is_valid() {
+        let config: FileSourceConfig =
+            toml::from_str(include_str!("../file-source.toml")).expect("it parses");
+
+        config.validate().expect("it is valid");
+        assert_eq!(config.file.key_field.as_deref(), Some("origin"));
+        assert!(config.file.reliable && !config.file.exit_at_end);
+    }
+
+    #[test]
+    fn a_misspelt_setting_is_refused() {
+        let text = "danube_service_url = 'u'\nconnector_name = 'c'\n\
+                    [file]\npath = 'p'\ntopic = '/default/t'\npartition = 4";
+
+        assert!(toml::from_str::<FileSourceConfig>(text).is_err());
     }
 }

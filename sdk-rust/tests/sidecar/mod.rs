@@ -4,5 +4,5 @@
 mod script;
 mod server;
 
-pub(crate) use script::{SinkScript, SourceScript, record, within};
+pub(crate) use script::*;
 pub(crate) use server::ScriptedSidecar;

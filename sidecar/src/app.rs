@@ -125,7 +125,11 @@ pub async fn run(
             warn!(%error, "the HTTP server ended");
         }
     });
-    tasks.service.spawn(report_broker(config.danube.service_url.clone(), cluster.health(), closing.clone()));
+    tasks.service.spawn(report_broker(
+        config.danube.service_url.clone(),
+        cluster.health(),
+        closing.clone(),
+    ));
 
     let address = match &config.sidecar.unix_socket {
         Some(path) => format!("unix://{}", path.display()),
@@ -182,7 +186,8 @@ async fn report_broker(
             BrokerHealth::Connecting => {}
             BrokerHealth::Up => info!(url, "connected to Danube"),
             BrokerHealth::Down { detail } => warn!(
-                url, detail,
+                url,
+                detail,
                 "cannot reach Danube: is the broker running, and danube_service_url right? \
                  Trying again for ever"
             ),

@@ -108,7 +108,12 @@ pub struct Dev {
 #[derive(Clone, Debug, Args)]
 pub struct Publish {
     /// Any broker of the cluster
-    #[arg(long, value_name = "URL", env = "DANUBE_SERVICE_URL", default_value = "http://127.0.0.1:6650")]
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "DANUBE_SERVICE_URL",
+        default_value = "http://127.0.0.1:6650"
+    )]
     pub broker: String,
     /// Routing key of the messages
     #[arg(long)]

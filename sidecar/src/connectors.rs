@@ -98,9 +98,11 @@ impl Connectors {
         let source = {
             let mut sources = self.sources.lock().await;
             let name = connector.name.clone();
-            Arc::clone(sources.entry(name).or_insert_with(|| {
-                Arc::new(Source::new(self.source_parts(), connector))
-            }))
+            Arc::clone(
+                sources
+                    .entry(name)
+                    .or_insert_with(|| Arc::new(Source::new(self.source_parts(), connector))),
+            )
         };
         source.open(open, &self.config.policy).await
     }
@@ -152,7 +154,9 @@ impl Connectors {
             && url.trim_end_matches('/') != served
         {
             warn!(
-                connector = caller.connector, connectors_url = url, sidecars_url = served,
+                connector = caller.connector,
+                connectors_url = url,
+                sidecars_url = served,
                 "the connector's own danube_service_url is not this sidecar's broker; the \
                  sidecar's is used"
             );
@@ -169,6 +173,7 @@ impl Connectors {
             cluster: self.parts.cluster.clone(),
             store: self.parts.store.clone(),
             create_topics: self.config.danube.create_topics,
+            broker_window: self.config.danube.max_unacked_messages,
             shutdown: self.parts.shutdown.clone(),
             shutdown_timeout: self.config.sidecar.shutdown_timeout,
             // The hasher's random keys: jitter must differ between processes.

@@ -34,9 +34,9 @@ struct Destination {
 impl DeadLetters {
     /// To the connector's dead-letter topic, which is created with the first one.
     pub fn new(cluster: Cluster, connector: &Connector) -> Self {
-        let destination = connector.dead_letter_topic().map(|topic| {
-            Arc::new(Destination { cluster, topic, publisher: OnceLock::new() })
-        });
+        let destination = connector
+            .dead_letter_topic()
+            .map(|topic| Arc::new(Destination { cluster, topic, publisher: OnceLock::new() }));
         let connector = connector.name.as_str().into();
         Self { destination, connector, underway: FuturesUnordered::new() }
     }
@@ -85,7 +85,9 @@ impl Destination {
     async fn publish(&self, message: Outbound) {
         let publisher = self.publisher.get_or_init(|| self.connect());
         let slim = without_payload(&message);
-        let Err(PublishError::TooLarge { size, .. }) = publisher.publish(message).await else { return };
+        let Err(PublishError::TooLarge { size, .. }) = publisher.publish(message).await else {
+            return;
+        };
         warn!(topic = self.topic, size, "dead letter goes without its payload: it is too large");
         if let Err(error) = publisher.publish(slim).await {
             warn!(topic = self.topic, %error, "dead letter cannot be published at all: dropped");
@@ -97,8 +99,13 @@ impl Destination {
 pub fn log(connector: &str, letter: &DeadLetter, what: &str) {
     let identity = &letter.record.identity;
     warn!(
-        connector, class = letter.class.as_str(), code = letter.code, reason = letter.reason,
-        partition = &*identity.partition, offset = identity.offset, attempt = letter.attempt,
+        connector,
+        class = letter.class.as_str(),
+        code = letter.code,
+        reason = letter.reason,
+        partition = &*identity.partition,
+        offset = identity.offset,
+        attempt = letter.attempt,
         "{what}"
     );
 }
@@ -170,8 +177,8 @@ mod tests {
             request_id: 1,
             publish_time_ms: 1,
         };
-        let attributes =
-            [("trace", "abc"), ("x-connector", "forged")].map(|(n, v)| (n.to_owned(), v.to_owned()));
+        let attributes = [("trace", "abc"), ("x-connector", "forged")]
+            .map(|(n, v)| (n.to_owned(), v.to_owned()));
         let record = Record {
             identity,
             topic: "/default/orders".into(),

@@ -11,7 +11,9 @@ use crate::cli::Dev;
 #[non_exhaustive]
 pub enum DevError {
     /// Its port or data directory.
-    #[error("the embedded broker cannot start: {0}\n  choose another port with --broker-listen HOST:PORT, or use the broker that runs there: `danube-sidecar run`")]
+    #[error(
+        "the embedded broker cannot start: {0}\n  choose another port with --broker-listen HOST:PORT, or use the broker that runs there: `danube-sidecar run`"
+    )]
     Start(#[from] StartError),
     /// An oddity that it does not know.
     #[error(transparent)]

@@ -87,14 +87,18 @@ async fn status(State(http): State<Http>) -> Response {
 
 fn sink((name, view): (String, crate::sink::View)) -> serde_json::Value {
     let dispatch = &view.dispatch;
-    let subscriptions: Vec<_> = view.subscriptions.iter().map(|subscription| {
-        json!({
-            "topic": subscription.topic,
-            "subscription": subscription.subscription,
-            "partitions_attached": subscription.partitions_attached,
-            "trouble": subscription.trouble,
+    let subscriptions: Vec<_> = view
+        .subscriptions
+        .iter()
+        .map(|subscription| {
+            json!({
+                "topic": subscription.topic,
+                "subscription": subscription.subscription,
+                "partitions_attached": subscription.partitions_attached,
+                "trouble": subscription.trouble,
+            })
         })
-    }).collect();
+        .collect();
     json!({
         "connector": name,
         "workers": view.workers,

@@ -53,6 +53,7 @@ async fn develop(dev: Dev) -> ExitCode {
     };
     config.danube.create_topics = true;
     config.danube.ack_timeout = dev.broker_ack_timeout;
+    config.danube.max_unacked_messages = dev.broker_window;
     log::start(&config.sidecar.log_level, config.sidecar.log_format);
     let broker = match dev::broker(&dev, config.sidecar.data_dir.as_deref()).await {
         Ok(broker) => broker,

@@ -6,15 +6,27 @@ use metrics::{Counter, Gauge, counter, describe_counter, describe_gauge, gauge};
 
 /// Names every metric for `/metrics`.
 pub fn describe() {
-    describe_counter!("danube_connector_messages_received_total", "Records from Danube, repeats included.");
+    describe_counter!(
+        "danube_connector_messages_received_total",
+        "Records from Danube, repeats included."
+    );
     describe_counter!("danube_connector_messages_processed_total", "Records resolved, by how.");
     describe_counter!("danube_connector_messages_delivered_total", "Records offered to workers.");
     describe_counter!("danube_connector_redeliveries_total", "Offers after the first one.");
-    describe_counter!("danube_connector_messages_retried_total", "Failed attempts that are offered again.");
-    describe_counter!("danube_connector_gap_messages_total", "Messages that the broker passed over.");
+    describe_counter!(
+        "danube_connector_messages_retried_total",
+        "Failed attempts that are offered again."
+    );
+    describe_counter!(
+        "danube_connector_gap_messages_total",
+        "Messages that the broker passed over."
+    );
     describe_counter!("danube_connector_records_received_total", "Records from source connectors.");
     describe_counter!("danube_connector_records_published_total", "Records that Danube confirmed.");
-    describe_counter!("danube_connector_records_rejected_total", "Records that can never be published.");
+    describe_counter!(
+        "danube_connector_records_rejected_total",
+        "Records that can never be published."
+    );
     describe_gauge!("danube_connector_health", "1: the external system is well, 0: it is not.");
     describe_gauge!("danube_connector_workers", "Attached workers.");
 }
@@ -35,9 +47,7 @@ impl SinkMetrics {
     /// The counters of this connector.
     pub fn new(connector: &str) -> Self {
         let name = || connector.to_owned();
-        let resolved = |how: &'static str| {
-            counter!("danube_connector_messages_processed_total", "connector" => name(), "outcome" => how)
-        };
+        let resolved = |how: &'static str| counter!("danube_connector_messages_processed_total", "connector" => name(), "outcome" => how);
         Self {
             received: counter!("danube_connector_messages_received_total", "connector" => name()),
             delivered: counter!("danube_connector_messages_delivered_total", "connector" => name()),

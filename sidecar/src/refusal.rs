@@ -110,7 +110,9 @@ pub enum Refusal {
         problem: &'static str,
     },
     /// A frame that is too large.
-    #[error("a frame exceeds the limit of {limit} bytes: send smaller batches (see `opened.limits`)")]
+    #[error(
+        "a frame exceeds the limit of {limit} bytes: send smaller batches (see `opened.limits`)"
+    )]
     FrameTooLarge {
         /// The limit, in bytes.
         limit: usize,
@@ -124,9 +126,7 @@ pub enum Refusal {
         problem: String,
     },
     /// A newer session of the same source.
-    #[error(
-        "a newer session of source `{connector}` took over: run one process for each name"
-    )]
+    #[error("a newer session of source `{connector}` took over: run one process for each name")]
     Superseded {
         /// The connector.
         connector: String,

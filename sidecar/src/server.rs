@@ -40,9 +40,7 @@ const WINDOWS: (u32, u32) = (1 << 20, 4 << 20);
 #[non_exhaustive]
 pub enum ListenError {
     /// A TCP address.
-    #[error(
-        "cannot listen on {address} for {purpose}: {source}\n  {}", remedy(source, flag)
-    )]
+    #[error("cannot listen on {address} for {purpose}: {source}\n  {}", remedy(source, flag))]
     Tcp {
         /// The address.
         address: SocketAddr,
@@ -192,7 +190,8 @@ impl Acceptor {
             if let Err(error) = served {
                 let error = error.to_string();
                 warn!(
-                    ?peer, error,
+                    ?peer,
+                    error,
                     "a connection broke off or did not speak gRPC: connectors dial this port with \
                      HTTP/2 (plaintext gRPC), people use http://{http}"
                 );

@@ -49,7 +49,9 @@ pub async fn publish_keyed(url: &str, topic: &str, records: &[(Option<&str>, &st
     for (key, payload) in records {
         let attributes = HashMap::from([("test".to_owned(), "yes".to_owned())]);
         let sent = match key {
-            Some(key) => producer.send_with_key(payload.as_bytes().to_vec(), Some(attributes), key).await,
+            Some(key) => {
+                producer.send_with_key(payload.as_bytes().to_vec(), Some(attributes), key).await
+            }
             None => producer.send(payload.as_bytes().to_vec(), Some(attributes)).await,
         };
         sent.expect("the broker confirms");

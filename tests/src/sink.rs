@@ -30,7 +30,8 @@ pub fn open(connector: &str, topic: &str) -> SinkOpen {
 
 /// Results that ack these records.
 pub fn acked(records: &[SinkRecord]) -> SinkResults {
-    let ranges = records.iter().map(|r| DeliveryRange { first: r.delivery_id, last: r.delivery_id });
+    let ranges =
+        records.iter().map(|r| DeliveryRange { first: r.delivery_id, last: r.delivery_id });
     SinkResults { acked: ranges.collect(), failures: vec![] }
 }
 

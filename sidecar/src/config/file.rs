@@ -129,6 +129,7 @@ pub(super) struct Danube {
     pub(super) key_file: Option<PathBuf>,
     pub(super) token_file: Option<PathBuf>,
     pub(super) ack_timeout: Option<Span>,
+    pub(super) max_unacked_messages: Option<usize>,
     pub(super) connect_timeout: Option<Span>,
     pub(super) rpc_timeout: Option<Span>,
     pub(super) create_topics: bool,

@@ -13,8 +13,8 @@ use toml_edit::{
 };
 
 use super::{
-    Config, ConfigError, Connector, DeadLetters, DEFAULT_HTTP_LISTEN, DEFAULT_LISTEN, Danube, Delivery, Policy,
-    Producer, Retry, Settings, Sidecar, Subscription, Tls,
+    Config, ConfigError, Connector, DEFAULT_HTTP_LISTEN, DEFAULT_LISTEN, Danube, DeadLetters,
+    Delivery, Policy, Producer, Retry, Settings, Sidecar, Subscription, Tls,
     file::{self, File, RESERVED_KEYS, ROOT_KEYS},
 };
 
@@ -257,6 +257,7 @@ impl Resolver<'_> {
             tls: file.ca_file.map(|ca_file| Tls { ca_file, client }),
             token_file: file.token_file,
             ack_timeout: seconds(file.ack_timeout, 30),
+            max_unacked_messages: file.max_unacked_messages.unwrap_or(10),
             connect_timeout: seconds(file.connect_timeout, 5),
             rpc_timeout: seconds(file.rpc_timeout, 10),
             create_topics: file.create_topics,

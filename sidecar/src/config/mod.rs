@@ -76,6 +76,8 @@ pub struct Danube {
     pub token_file: Option<PathBuf>,
     /// The broker's ack timeout.
     pub ack_timeout: Duration,
+    /// The broker's window: un-acked messages that it allows a subscription.
+    pub max_unacked_messages: usize,
     /// Bound of a connection attempt.
     pub connect_timeout: Duration,
     /// Bound of a call.

@@ -151,9 +151,7 @@ fn ordering(ordering: i32) -> Result<config::Ordering, Refusal> {
 }
 
 /// A worker's frame after `open`; none where it is of a later version.
-pub(super) fn from_sink(
-    frame: v1::sink_service_run_request::Frame,
-) -> Result<FromSink, Refusal> {
+pub(super) fn from_sink(frame: v1::sink_service_run_request::Frame) -> Result<FromSink, Refusal> {
     use v1::sink_service_run_request::Frame;
     match frame {
         Frame::Open(_) => Err(Refusal::OpenedTwice),
@@ -180,9 +178,9 @@ fn failure(sent: v1::SinkFailure) -> Result<Failure, Refusal> {
         Ok(v1::Outcome::Reject) => Outcome::Reject,
         Ok(v1::Outcome::Filtered) => Outcome::Filtered,
         // An outcome of a later version counts as RETRY.
-        Ok(v1::Outcome::Retry) | Err(_) => Outcome::Retry {
-            after: duration("results.failures.retry_after", sent.retry_after)?,
-        },
+        Ok(v1::Outcome::Retry) | Err(_) => {
+            Outcome::Retry { after: duration("results.failures.retry_after", sent.retry_after)? }
+        }
     };
     let delivery = DeliveryId(sent.delivery_id);
     Ok(Failure { delivery, outcome, code: sent.code, message: sent.message })

@@ -4,6 +4,8 @@
 //! **Architecture invariant:** every decision is the core's; this file only
 //! carries its inputs in and its outputs out.
 
+mod sessions;
+
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     pin::Pin,
@@ -18,25 +20,22 @@ use futures::{
     FutureExt as _, StreamExt as _,
     stream::{FuturesUnordered, SelectAll},
 };
-use tokio::{
-    sync::{mpsc, oneshot},
-    time::sleep_until,
-};
+use tokio::{sync::mpsc, time::sleep_until};
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::warn;
 
 use super::{
-    COMMANDS, Command, Plan, Seat, Sink, SubscriptionView, View,
+    COMMANDS, Command, Plan, Sink, SubscriptionView, View,
     settings::broker_kind,
     trouble::describe,
-    worker::{FRAMES, Room, Worker},
+    worker::{Room, Worker},
 };
 use crate::{
     config::SubscriptionKind,
     dead_letter::{self, DeadLetters},
     metrics::SinkMetrics,
     refusal::Refusal,
-    session::{FromSink, SinkOpen, ToSink},
+    session::{SinkOpen, ToSink},
 };
 
 /// Broker events taken in before the next batch is cut: batches grow with load.
@@ -58,6 +57,8 @@ pub struct Parts {
     pub store: Store,
     /// Whether missing topics are created.
     pub create_topics: bool,
+    /// Un-acked messages that the broker allows a subscription.
+    pub broker_window: usize,
     /// Ends the driver, with a drain.
     pub shutdown: CancellationToken,
     /// Upper bound of the drain.
@@ -77,6 +78,8 @@ pub struct Driver {
     dead_letters: DeadLetters,
     commands: mpsc::Receiver<Command>,
     metrics: SinkMetrics,
+    /// Unresolved records of each partition.
+    held: HashMap<Arc<str>, usize>,
     /// Which subscription a partition belongs to.
     owners: HashMap<Arc<str>, usize>,
     attached: HashSet<Arc<str>>,
@@ -105,6 +108,7 @@ impl Driver {
             dead_letters,
             commands,
             metrics: SinkMetrics::new(&plan.connector.name),
+            held: HashMap::new(),
             owners: HashMap::new(),
             attached: HashSet::new(),
             troubles: vec![None; plan.subscriptions.len()],
@@ -176,6 +180,7 @@ impl Driver {
             match event {
                 Event::Resolved { partition, offset, how } => {
                     self.metrics.resolved(how);
+                    self.held.entry(partition.clone()).and_modify(|held| *held -= 1);
                     self.ack(&partition, offset);
                 }
                 Event::DeadLetter(letter) => self.dead_letters.push(letter),
@@ -187,14 +192,20 @@ impl Driver {
                 Event::ResultTimeout { worker } => self.result_timeout(worker),
                 Event::Suspended { record, code, reason, attempt, .. } => warn!(
                     connector = self.plan.connector.name,
-                    partition = &*record.identity.partition, offset = record.identity.offset,
-                    attempt, code, reason,
+                    partition = &*record.identity.partition,
+                    offset = record.identity.offset,
+                    attempt,
+                    code,
+                    reason,
                     "record is exhausted and its lane suspended: mend the cause and restart"
                 ),
                 Event::Retrying { attempt, code, reason, .. } => {
                     self.metrics.retried();
                     tracing::debug!(
-                        connector = self.plan.connector.name, attempt, code, reason,
+                        connector = self.plan.connector.name,
+                        attempt,
+                        code,
+                        reason,
                         "record failed; it is offered again after a backoff"
                     );
                 }
@@ -203,16 +214,20 @@ impl Driver {
     }
 
     fn send_batches(&mut self) {
+        // What one worker leaves is another's: rounds, until one finds nothing.
+        while self.send_round() {}
+    }
+
+    fn send_round(&mut self) -> bool {
         let now = Instant::now();
-        for worker in self.workers.values_mut() {
-            while worker.has_room() {
-                let Some(batch) = self.dispatch.poll_batch(now, worker.id) else { break };
-                self.metrics.delivered(&batch);
-                if let Some(room) = worker.send(ToSink::Batch(batch)) {
-                    self.rooms.push(room);
-                }
-            }
+        let mut sent = false;
+        for worker in self.workers.values_mut().filter(|worker| worker.has_room()) {
+            let Some(batch) = self.dispatch.poll_batch(now, worker.id) else { continue };
+            self.metrics.delivered(&batch);
+            self.rooms.extend(worker.send(ToSink::Batch(batch)));
+            sent = true;
         }
+        sent
     }
 
     fn ack(&mut self, partition: &Arc<str>, offset: u64) {
@@ -222,18 +237,13 @@ impl Driver {
         }
     }
 
-    fn result_timeout(&mut self, worker: WorkerId) {
-        let seconds = self.dispatch.settings().result_timeout.map_or(0, |timeout| timeout.as_secs());
-        if let Some(worker) = self.workers.get_mut(&worker) {
-            worker.end(Some(Refusal::ResultTimeout { seconds }));
-        }
-    }
-
     /// One broker event and all that are ready behind it.
     fn events(&mut self, index: usize, event: SubscriptionEvent) {
         self.event(index, event);
         for _ in 1..EVENTS_PER_TURN {
-            let Some(Some((index, event))) = self.subscriptions.next().now_or_never() else { break };
+            let Some(Some((index, event))) = self.subscriptions.next().now_or_never() else {
+                break;
+            };
             self.event(index, event);
         }
     }
@@ -241,11 +251,14 @@ impl Driver {
     fn event(&mut self, index: usize, event: SubscriptionEvent) {
         match event {
             SubscriptionEvent::Delivered(record) => {
-                let (partition, offset) = (record.identity.partition.clone(), record.identity.offset);
-                if self.dispatch.admit(Instant::now(), record) == Admission::Resolved {
-                    self.ack(&partition, offset);
-                }
+                let (partition, offset) =
+                    (record.identity.partition.clone(), record.identity.offset);
                 self.metrics.received();
+                match self.dispatch.admit(Instant::now(), record) {
+                    Admission::Taken => self.taken(partition),
+                    Admission::InHand => {}
+                    Admission::Resolved => self.ack(&partition, offset),
+                }
             }
             SubscriptionEvent::Attached { partition } => {
                 self.troubles[index] = None;
@@ -259,12 +272,25 @@ impl Driver {
                 self.gaps += last - first + 1;
                 self.metrics.gap(last - first + 1);
                 warn!(
-                    connector = self.plan.connector.name, partition = &*partition, first, last,
+                    connector = self.plan.connector.name,
+                    partition = &*partition,
+                    first,
+                    last,
                     "the broker passed over messages: they are lost to this subscription; take \
                      messages off faster, or raise the broker's max_unacked_messages"
                 );
             }
             SubscriptionEvent::Trouble(trouble) => self.troubles[index] = Some(describe(&trouble)),
+        }
+    }
+
+    /// A partition whose window is full sends nothing more until some of it is
+    /// resolved: no batch needs to wait for it.
+    fn taken(&mut self, partition: Arc<str>) {
+        let held = self.held.entry(partition).or_insert(0);
+        *held += 1;
+        if *held >= self.parts.broker_window {
+            self.dispatch.flush();
         }
     }
 
@@ -276,94 +302,7 @@ impl Driver {
                 // Who asked may have given up waiting.
                 let _ = reply.send(self.view());
             }
-            Command::Leave { worker, departure } => {
-                if let Some(gone) = self.workers.remove(&worker) {
-                    info!(connector = self.plan.connector.name, worker = gone.name, ?departure, "worker left");
-                    self.dispatch.leave(Instant::now(), worker, departure);
-                }
-            }
-        }
-    }
-
-    async fn join(&mut self, open: SinkOpen, reply: oneshot::Sender<Result<Seat, Refusal>>) {
-        if self.deadline.is_some() {
-            // A worker that is gone needs no answer.
-            let _ = reply.send(Err(Refusal::ShuttingDown));
-            return;
-        }
-        let key = format!("sink/{}", self.plan.connector.name);
-        let epoch = match self.parts.store.next_epoch(&key).await {
-            Ok(epoch) => epoch,
-            Err(error) => {
-                let _ = reply.send(Err(error.into()));
-                return;
-            }
-        };
-        self.dispatch.retry_policy(self.plan.rules(Some(&open)).retry);
-        let id = self.dispatch.join(Instant::now(), self.plan.worker(&open));
-        let name = open.caller.worker_id.unwrap_or_else(|| format!("worker-{}", id.0));
-        let (frames, frames_out) = mpsc::channel(FRAMES);
-        let (end, end_out) = oneshot::channel();
-        let seat = Seat {
-            worker: id,
-            worker_id: name.clone(),
-            epoch,
-            subscriptions: self.plan.subscriptions.clone(),
-            frames: frames_out,
-            end: end_out,
-        };
-        if reply.send(Ok(seat)).is_err() {
-            self.dispatch.leave(Instant::now(), id, danube_sidecar_core::dispatch::Departure::Released);
-            return;
-        }
-        info!(connector = self.plan.connector.name, worker = name, sdk = open.caller.sdk, "worker joined");
-        self.failed = None;
-        let worker = Worker::new(id, name, open.caller.capabilities, frames, end);
-        self.rooms.push(worker.wait_for_room());
-        self.workers.insert(id, worker);
-    }
-
-    fn said(&mut self, id: WorkerId, frame: FromSink) {
-        let Some(worker) = self.workers.get_mut(&id) else { return };
-        match frame {
-            FromSink::Results(results) => {
-                if let Err(violation) = self.dispatch.results(Instant::now(), id, &results) {
-                    worker.end(Some(violation.into()));
-                }
-            }
-            FromSink::Flow { records, bytes } => self.dispatch.resize(id, records, bytes),
-            FromSink::Health(health) => {
-                self.metrics.healthy(health.healthy);
-                if !health.healthy {
-                    warn!(
-                        connector = self.plan.connector.name, worker = worker.name,
-                        message = health.message, "the external system is not well"
-                    );
-                }
-            }
-            FromSink::Fault(fault) => {
-                warn!(
-                    connector = self.plan.connector.name, worker = worker.name,
-                    code = fault.code, message = fault.message,
-                    "connector failed: its records are offered again to its next session"
-                );
-                self.failed = Some(fault.message);
-                worker.end(None);
-            }
-            FromSink::Drained => worker.end(None),
-        }
-    }
-
-    fn room(&mut self, id: WorkerId, room: Option<mpsc::OwnedPermit<ToSink>>) {
-        if let (Some(worker), Some(room)) = (self.workers.get_mut(&id), room) {
-            worker.room(room);
-        }
-    }
-
-    fn probe(&mut self) {
-        self.probes += 1;
-        for worker in self.workers.values() {
-            worker.probe(self.probes);
+            Command::Leave { worker, departure } => self.leave(worker, departure),
         }
     }
 
@@ -394,7 +333,9 @@ impl Driver {
     async fn close(mut self) {
         self.turn();
         let subscriptions = std::mem::take(&mut self.subscriptions);
-        let closing = subscriptions.into_iter().map(|subscription| Pin::into_inner(subscription.inner).close());
+        let closing = subscriptions
+            .into_iter()
+            .map(|subscription| Pin::into_inner(subscription.inner).close());
         let closed = futures::future::join_all(closing);
         if tokio::time::timeout_at(self.closed_by.into(), closed).await.is_err() {
             warn!(

@@ -134,7 +134,13 @@ impl Source {
         let epoch = self.parts.store.next_epoch(&key).await?;
         let positions = self.parts.store.positions(&key).await?;
         let worker_id = open.caller.worker_id.clone().unwrap_or_else(|| format!("session-{epoch}"));
-        info!(connector = self.plan.name, worker = worker_id, epoch, sdk = open.caller.sdk, "source opened");
+        info!(
+            connector = self.plan.name,
+            worker = worker_id,
+            epoch,
+            sdk = open.caller.sdk,
+            "source opened"
+        );
 
         let (said, frames) = mpsc::channel(FRAMES);
         let (progress, progress_out) = watch::channel(Progress::default());
@@ -170,7 +176,11 @@ impl Source {
     }
 
     /// File over proposal, checked.
-    fn producers(&self, open: &SourceOpen, policy: &Policy) -> Result<Vec<config::Producer>, Refusal> {
+    fn producers(
+        &self,
+        open: &SourceOpen,
+        policy: &Policy,
+    ) -> Result<Vec<config::Producer>, Refusal> {
         let file = &self.plan.producers;
         let producers = if file.is_empty() { &open.producers } else { file };
         if producers.is_empty() {

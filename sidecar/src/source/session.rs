@@ -12,11 +12,7 @@ use danube_sidecar_core::{
     publish::{Accepted, Assignment, Commit, Event, Publish, Settings},
 };
 use danube_sidecar_store::{Position, StoreError};
-use futures::{
-    StreamExt as _,
-    future::BoxFuture,
-    stream::FuturesUnordered,
-};
+use futures::{StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
 use tokio::{sync::mpsc, time::Instant};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -109,13 +105,16 @@ impl Session {
         self.parts.frames.close();
         if tokio::time::timeout(SETTLE, self.settle()).await.is_err() {
             warn!(
-                connector = self.parts.connector.name, records = self.publish.uncommitted(),
+                connector = self.parts.connector.name,
+                records = self.publish.uncommitted(),
                 "the broker did not confirm all records of the session in time: they are read again"
             );
         }
         info!(
-            connector = self.parts.connector.name, epoch = self.parts.epoch,
-            committed = self.progress.committed, "source session ended"
+            connector = self.parts.connector.name,
+            epoch = self.parts.epoch,
+            committed = self.progress.committed,
+            "source session ended"
         );
         let Outlet { end: tell, settled, .. } = self.parts.outlet;
         // The connector may be gone, and no other may be waiting.
@@ -215,8 +214,10 @@ impl Session {
             Some(FromSource::Drained) => Err(End::Left),
             Some(FromSource::Fault(fault)) => {
                 warn!(
-                    connector = self.parts.connector.name, code = fault.code,
-                    message = fault.message, "source failed"
+                    connector = self.parts.connector.name,
+                    code = fault.code,
+                    message = fault.message,
+                    "source failed"
                 );
                 Err(End::Left)
             }
@@ -224,7 +225,9 @@ impl Session {
                 self.metrics.healthy(health.healthy);
                 Ok(())
             }
-            Some(FromSource::Records { first_number, records }) => self.accept(first_number, records),
+            Some(FromSource::Records { first_number, records }) => {
+                self.accept(first_number, records)
+            }
         }
     }
 
@@ -277,7 +280,9 @@ impl Session {
         self.publishes.push(Box::pin(async move {
             match destination.publisher().publish(message.clone()).await {
                 Ok(()) => Published::Confirmed { number },
-                Err(error) => Published::Impossible { message, rejected: rejection(number, &error) },
+                Err(error) => {
+                    Published::Impossible { message, rejected: rejection(number, &error) }
+                }
             }
         }));
     }
@@ -296,8 +301,11 @@ impl Session {
 
     fn reject(&mut self, message: Outbound, rejected: Rejected) -> Result<(), End> {
         warn!(
-            connector = self.parts.connector.name, number = rejected.number,
-            code = rejected.code, reason = rejected.message, "record can never be published"
+            connector = self.parts.connector.name,
+            number = rejected.number,
+            code = rejected.code,
+            reason = rejected.message,
+            "record can never be published"
         );
         if self.parts.connector.dead_letters.on_reject == OnReject::Fail {
             let Rejected { number, message: problem, .. } = rejected;

@@ -1,6 +1,9 @@
 //! SIGTERM: what is in hand is finished, then the sidecar exits with 0.
 
-use danube_connector_proto::v1::{Capability, Drained, SinkOpen, sink_service_run_request::Frame, sink_service_run_response::Frame as In};
+use danube_connector_proto::v1::{
+    Capability, Drained, SinkOpen, sink_service_run_request::Frame,
+    sink_service_run_response::Frame as In,
+};
 use danube_sidecar_tests::{Broker, SidecarBuilder, SinkWorker, open, publish, unique};
 use nix::sys::signal::Signal;
 use tonic::Code;

@@ -45,7 +45,8 @@ async fn a_wrong_broker_url_is_named_with_its_remedy_and_retried() {
 async fn a_port_in_use_is_named_with_the_flag_that_chooses_another() {
     let taken = StdListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
-    let (code, text) = fails(&["dev", "--broker-listen", "127.0.0.1:0", "--listen", &address]).await;
+    let (code, text) =
+        fails(&["dev", "--broker-listen", "127.0.0.1:0", "--listen", &address]).await;
     assert_eq!(code, Some(1), "{text}");
     assert!(text.contains(&address) && text.contains("--listen HOST:PORT"), "{text}");
 }
@@ -70,7 +71,8 @@ async fn a_missing_file_is_named_with_the_flag() {
 async fn an_unknown_key_is_named_with_file_line_and_the_nearest_key() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("sidecar.toml");
-    std::fs::write(&path, "danube_service_url = \"http://127.0.0.1:1\"\n[sidecar]\nlistem = 1\n").unwrap();
+    std::fs::write(&path, "danube_service_url = \"http://127.0.0.1:1\"\n[sidecar]\nlistem = 1\n")
+        .unwrap();
     let path = path.to_str().unwrap();
     for command in ["run", "validate"] {
         let (code, text) = fails(&[command, "--config", path]).await;
@@ -119,8 +121,15 @@ async fn garbage_on_the_grpc_port_is_logged_with_a_hint_and_harms_nobody() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_child_that_cannot_be_started_is_named() {
     let mut process = sidecar(&[
-        "dev", "--broker-listen", "127.0.0.1:0", "--listen", "127.0.0.1:0", "--http-listen",
-        "127.0.0.1:0", "--", "/no/such/program",
+        "dev",
+        "--broker-listen",
+        "127.0.0.1:0",
+        "--listen",
+        "127.0.0.1:0",
+        "--http-listen",
+        "127.0.0.1:0",
+        "--",
+        "/no/such/program",
     ]);
     let line = process.line("cannot start the connector").await;
     assert!(line.contains("/no/such/program"), "{line}");
@@ -135,4 +144,3 @@ async fn help_shows_examples() {
     let line = process.line("danube-sidecar dev -- python sink.py").await;
     assert!(line.contains("laptop"), "{line}");
 }
-

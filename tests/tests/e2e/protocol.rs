@@ -53,10 +53,7 @@ async fn an_id_that_was_never_issued_is_an_error() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_zero_enum_is_an_error_never_success() {
     let capabilities = vec![Capability::Unspecified.into()];
-    let opens = [
-        SinkOpen { capabilities, ..hello() },
-        SinkOpen { ordering: Some(0), ..hello() },
-    ];
+    let opens = [SinkOpen { capabilities, ..hello() }, SinkOpen { ordering: Some(0), ..hello() }];
     for open in opens {
         let status = refused("", vec![Frame::Open(open)]).await;
         assert_eq!((status.code(), &*reason(&status)), (Code::InvalidArgument, "INVALID_FIELD"));
@@ -150,10 +147,8 @@ async fn a_token_is_asked_for_where_one_is_set() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_broken_session_does_not_disturb_another() {
     let broker = Broker::start().await;
-    let sidecar = SidecarBuilder::new(broker.url())
-        .config("[danube]\ncreate_topics = true\n")
-        .start()
-        .await;
+    let sidecar =
+        SidecarBuilder::new(broker.url()).config("[danube]\ncreate_topics = true\n").start().await;
     let (topic, name) = (unique("/default/in"), unique("sink"));
     let (mut good, _) = SinkWorker::open(&sidecar, open(&name, &topic)).await;
     sidecar.attached(&name).await;

@@ -1,8 +1,11 @@
 //! Danube → sidecar → connector.
 
 use danube_connector_proto::v1::Outcome;
-use danube_sidecar_tests::{Broker, Sidecar, SidecarBuilder, SinkWorker, acked, open, publish, publish_keyed, unique, consume};
 use danube_connector_proto::v1::{SinkFlow, sink_service_run_request::Frame};
+use danube_sidecar_tests::{
+    Broker, Sidecar, SidecarBuilder, SinkWorker, acked, consume, open, publish, publish_keyed,
+    unique,
+};
 
 fn payloads(count: usize) -> Vec<String> {
     (0..count).map(|n| format!("record {n}")).collect()

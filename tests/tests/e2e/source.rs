@@ -1,7 +1,12 @@
 //! Connector → sidecar → Danube.
 
-use danube_connector_proto::v1::{Drained, SourceRecord, SourceRecords, source_service_run_request::Frame, source_service_run_response::Frame as In};
-use danube_sidecar_tests::{Broker, Sidecar, SidecarBuilder, SourceSession, consume, publish, unique};
+use danube_connector_proto::v1::{
+    Drained, SourceRecord, SourceRecords, source_service_run_request::Frame,
+    source_service_run_response::Frame as In,
+};
+use danube_sidecar_tests::{
+    Broker, Sidecar, SidecarBuilder, SourceSession, consume, publish, unique,
+};
 use tonic::Code;
 
 fn payloads(count: usize) -> Vec<String> {

@@ -92,7 +92,12 @@ impl Dispatch {
                 lane.target = choose(&self.attending, hash);
             }
         }
-        for key in self.lanes_by_age() {
+        // A lane with repeats enters its queue at the front, so these go in backwards.
+        let (again, fresh): (Vec<_>, Vec<_>) = self
+            .lanes_by_age()
+            .into_iter()
+            .partition(|&key| self.lanes.get(key).is_some_and(|lane| !lane.again.is_empty()));
+        for key in again.into_iter().rev().chain(fresh) {
             self.settle(key);
         }
     }

@@ -75,6 +75,18 @@ fn what_a_crashed_worker_held_comes_again_in_order_before_anything_newer() {
 }
 
 #[test]
+fn records_without_a_key_come_again_as_they_came_first() {
+    let mut bench = Bench::new(settings());
+    let gone = bench.join(worker());
+    bench.admit(None, 0..4);
+    bench.offered(gone);
+    bench.admit(None, 4..6);
+    bench.dispatch.leave(bench.now, gone, Departure::Released);
+    let next = bench.join(worker());
+    assert_eq!(bench.offered(next), [(0, 2), (1, 2), (2, 2), (3, 2), (4, 1), (5, 1)]);
+}
+
+#[test]
 fn a_released_worker_counts_as_no_crash() {
     let mut bench = Bench::new(settings());
     let released = bench.join(worker());

@@ -74,6 +74,7 @@ impl Connectors {
     /// The refusal to tell it.
     pub async fn sink(&self, open: &SinkOpen) -> Result<Sink, Refusal> {
         let connector = self.known(&open.caller)?;
+        self.compare_brokers(&open.caller);
         let mut sinks = self.sinks.lock().await;
         if let Some(sink) = sinks.get(&connector.name) {
             return Ok(sink.clone());
@@ -95,6 +96,7 @@ impl Connectors {
     /// The refusal to tell the connector.
     pub async fn source(&self, open: SourceOpen) -> Result<Seat, Refusal> {
         let connector = self.known(&open.caller)?;
+        self.compare_brokers(&open.caller);
         let source = {
             let mut sources = self.sources.lock().await;
             let name = connector.name.clone();
@@ -149,23 +151,28 @@ impl Connectors {
     }
 
     fn known(&self, caller: &Caller) -> Result<Connector, Refusal> {
-        let served = self.config.danube.service_url.trim_end_matches('/');
-        if let Some(url) = &caller.danube_service_url
-            && url.trim_end_matches('/') != served
-        {
-            warn!(
-                connector = caller.connector,
-                connectors_url = url,
-                sidecars_url = served,
-                "the connector's own danube_service_url is not this sidecar's broker; the \
-                 sidecar's is used"
-            );
-        }
         let name = &caller.connector;
         self.config.connector(name).ok_or_else(|| Refusal::UnknownConnector {
             name: name.clone(),
             known: self.config.connectors.keys().cloned().collect::<Vec<_>>().join(", "),
         })
+    }
+
+    /// The connector's own file may name another broker, from the time when it had
+    /// a Danube client of its own.
+    fn compare_brokers(&self, caller: &Caller) {
+        let served = &self.config.danube.service_url;
+        let Some(url) = &caller.danube_service_url else { return };
+        let same = |url: &str| url.trim_end_matches('/').replace("localhost", "127.0.0.1");
+        if same(url) != same(served) {
+            warn!(
+                connector = caller.connector,
+                connectors_url = url,
+                sidecars_url = served,
+                "the connector's own danube_service_url is not this sidecar's broker: the \
+                 sidecar's is used"
+            );
+        }
     }
 
     fn drive(&self, plan: Plan, open: Option<&SinkOpen>) -> Sink {

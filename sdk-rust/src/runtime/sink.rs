@@ -74,13 +74,16 @@ impl<C: SinkConnector> SinkRuntime<C> {
     pub async fn run(&mut self) -> ConnectorResult<()> {
         let _signals = self.stop.on_signals()?;
         let initialized = self.worker.connector.initialize(self.config.clone());
-        if let Some(initialized) = self.stop.unless_requested(initialized).await {
-            initialized?;
-        }
-        self.metrics.set_health(true);
-        let served = self.serve().await;
-        let closed = self.worker.connector.shutdown().await;
+        let served = match self.stop.unless_requested(initialized).await {
+            Some(Err(error)) => return Err(error),
+            Some(Ok(())) => {
+                self.metrics.set_health(true);
+                self.serve().await
+            }
+            None => Ok(()),
+        };
         self.metrics.set_health(false);
+        let closed = self.worker.connector.shutdown().await;
         served.and(closed)
     }
 

@@ -74,13 +74,16 @@ impl<C: SourceConnector> SourceRuntime<C> {
     pub async fn run(&mut self) -> ConnectorResult<()> {
         let _signals = self.stop.on_signals()?;
         let initialized = self.hands.connector.initialize(self.config.clone());
-        if let Some(initialized) = self.stop.unless_requested(initialized).await {
-            initialized?;
-        }
-        self.hands.metrics.set_health(true);
-        let served = self.serve().await;
-        let closed = self.hands.connector.shutdown().await;
+        let served = match self.stop.unless_requested(initialized).await {
+            Some(Err(error)) => return Err(error),
+            Some(Ok(())) => {
+                self.hands.metrics.set_health(true);
+                self.serve().await
+            }
+            None => Ok(()),
+        };
         self.hands.metrics.set_health(false);
+        let closed = self.hands.connector.shutdown().await;
         served.and(closed)
     }
 

@@ -98,3 +98,23 @@ async fn connect_unix(_path: PathBuf) -> Result<Channel, tonic::transport::Error
     });
     endpoint(Endpoint::from_static(LOCALHOST)).connect_with_connector(connector).await
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_rides_on_the_request_and_is_never_shown() {
+        let sidecar = Sidecar::new(DEFAULT_ADDRESS, Some("secret")).expect("a sidecar");
+        let request = sidecar.request(());
+
+        let sent = request.metadata().get("authorization").expect("it is sent");
+        assert_eq!(sent.to_str().expect("text"), "Bearer secret");
+        assert!(!format!("{sidecar:?} {request:?}").contains("secret"));
+    }
+
+    #[test]
+    fn a_token_that_no_header_can_carry_is_refused() {
+        assert!(Sidecar::new(DEFAULT_ADDRESS, Some("two\nlines")).is_err());
+    }
+}

@@ -63,11 +63,17 @@ impl Persistence {
         }
         self.silent_until = Some(now + self.silence);
         self.silence = (self.silence * 2).min(LONGEST_SILENCE);
-        warn!(
-            address = %self.address,
-            "{error}; trying again until it works. Is the sidecar running there? \
-             Start it with `danube-sidecar run`, or name another with DANUBE_SIDECAR_ADDRESS"
-        );
+        let remedy = match error {
+            SidecarError::Unreachable { .. } => {
+                "; start it with `danube-sidecar run`, or name another with DANUBE_SIDECAR_ADDRESS"
+            }
+            _ => "",
+        };
+        warn!(address = %self.address, "{error}; trying again until it works{remedy}");
+        if !tracing::dispatcher::has_been_set() {
+            // The native runtime installed a log; who relied on it must not wait in silence.
+            eprintln!("{error}; trying again until it works{remedy}");
+        }
     }
 }
 

@@ -172,7 +172,7 @@ impl<C: SinkConnector> Worker<C> {
         if !step.answers.is_empty() {
             self.metrics.record_processing_time(took);
         }
-        for (delivery_id, result) in &step.answers {
+        for (_, result) in &step.answers {
             match result {
                 Ok(()) => self.metrics.record_success(),
                 Err(error) => {
@@ -180,15 +180,26 @@ impl<C: SinkConnector> Worker<C> {
                     if !error.is_about_data() {
                         self.metrics.record_retry();
                     }
-                    warn!(delivery_id, %error, "a record was not written");
                 }
             }
         }
+        complain(&step.answers);
         if let Some(fault) = &step.fault {
             self.metrics.record_error(fault.code());
             error!(error = %fault, "the connector has to stop");
         }
         self.metrics.set_inflight(self.in_hand());
+    }
+}
+
+/// Names the first of the records that were not written, and counts the others.
+fn complain(answers: &[(u64, ConnectorResult<()>)]) {
+    let failure = |(id, result): &(u64, ConnectorResult<()>)| {
+        result.as_ref().err().map(|error| (*id, error.to_string()))
+    };
+    let mut failures = answers.iter().filter_map(failure);
+    if let Some((delivery_id, error)) = failures.next() {
+        warn!(delivery_id, error, others = failures.count(), "a record was not written");
     }
 }
 

@@ -3,6 +3,9 @@
 
 PYTHON := .tools/venv/bin/python
 
+# What setup installs comes before what the machine may have (mosquitto, buf).
+export PATH := $(CURDIR)/.tools/bin:$(PATH)
+
 .PHONY: help setup demo build test lint test-rust test-languages test-demo doc clean
 
 help:

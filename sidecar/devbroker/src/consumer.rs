@@ -13,7 +13,7 @@ use danube_core::proto::StreamMessage;
 use futures::task::AtomicWaker;
 use tokio::time::Instant;
 
-/// How long a new consumer keeps an exclusive subscription without reading.
+/// How long a consumer that has subscribed keeps its place without reading.
 const RESERVATION: Duration = Duration::from_secs(10);
 
 /// A consumer, known by name from Subscribe on, attached while its stream is open.
@@ -28,7 +28,8 @@ pub(crate) struct Consumer {
     pub(crate) session: Option<Arc<Session>>,
     /// Subscribed or attached, and not detached since: what the health check tells.
     pub(crate) open: bool,
-    reserved_until: Instant,
+    /// Until when it is expected to attach.
+    reserved_until: Option<Instant>,
 }
 
 /// What waits in a consumer's queue.
@@ -49,7 +50,7 @@ impl Consumer {
             queue: VecDeque::new(),
             session: None,
             open: true,
-            reserved_until: now + RESERVATION,
+            reserved_until: Some(now + RESERVATION),
         }
     }
 
@@ -57,21 +58,32 @@ impl Consumer {
         self.session.is_some()
     }
 
-    /// Whether it keeps others from an exclusive subscription.
-    pub(crate) fn holds_place(&self, now: Instant) -> bool {
-        self.is_attached() || (self.open && now < self.reserved_until)
+    /// Attached, or subscribed a moment ago: it keeps others from an exclusive
+    /// subscription, its keys and its rank among failover consumers.
+    pub(crate) fn holds_place(&self) -> bool {
+        self.is_attached() || self.reserved_until.is_some()
+    }
+
+    pub(crate) fn reserved_until(&self) -> Option<Instant> {
+        self.reserved_until
+    }
+
+    /// Gives up a reservation that was not used in time.
+    pub(crate) fn expire(&mut self, now: Instant) {
+        self.reserved_until = self.reserved_until.filter(|until| now < *until);
     }
 
     /// Subscribed once more: the old stream ends.
     pub(crate) fn reopen(&mut self, now: Instant) {
         self.end_session();
         self.open = true;
-        self.reserved_until = now + RESERVATION;
+        self.reserved_until = Some(now + RESERVATION);
     }
 
     pub(crate) fn attach(&mut self, session: Arc<Session>) {
         self.end_session();
         self.session = Some(session);
+        self.reserved_until = None;
         self.open = true;
     }
 

@@ -176,13 +176,13 @@ impl Subscription {
         if self.rules.oddities.no_failover {
             return self.readers().next().filter(|index| *index == 0);
         }
-        let current = self.active;
-        let index = self
-            .readers()
-            .find(|index| Some(self.consumers[*index].id) == current)
-            .or_else(|| self.readers().next())?;
+        let position = |id| self.consumers.iter().position(|consumer| consumer.id == id);
+        let active = self.active.and_then(position);
+        let index = active
+            .filter(|index| self.consumers[*index].holds_place())
+            .or_else(|| self.consumers.iter().position(Consumer::holds_place))?;
         self.active = Some(self.consumers[index].id);
-        Some(index)
+        self.is_reader(&self.consumers[index]).then_some(index)
     }
 
     fn choose_next(&mut self) -> Option<usize> {
@@ -195,12 +195,13 @@ impl Subscription {
 
     fn choose_by_key(&self, key: &str) -> Choice {
         let accepting = |index: &usize| key::accepts(&self.consumers[*index].filters, key);
-        let best = self
-            .readers()
+        let best = (0..self.consumers.len())
+            .filter(|index| self.consumers[*index].holds_place())
             .filter(accepting)
             .max_by_key(|index| key::weight(key, self.consumers[*index].id));
         match best {
-            Some(index) => Choice::Consumer(index),
+            Some(index) if self.is_reader(&self.consumers[index]) => Choice::Consumer(index),
+            Some(_) => Choice::Later,
             None if (0..self.consumers.len()).any(|index| accepting(&index)) => Choice::Later,
             None => Choice::Unwanted,
         }

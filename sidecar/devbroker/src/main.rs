@@ -1,9 +1,9 @@
 //! Serves the embedded broker from the command line.
 
-use std::{io::Write, net::SocketAddr, process::ExitCode, time::Duration};
+use std::{io::Write, net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::Parser;
-use danube_devbroker::{Config, DevBroker, Oddities, Profile};
+use danube_devbroker::{Config, DevBroker, Oddities, Profile, UnknownOddity};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// An embedded broker that speaks Danube's protocol, for development and tests.
@@ -13,12 +13,15 @@ struct Args {
     /// Where clients connect; port 0 takes a free one.
     #[arg(long, default_value = "127.0.0.1:6650")]
     listen: SocketAddr,
-    /// Where the admin API is served; left out without.
+    /// Where the admin API is served.
+    #[arg(long, default_value = "127.0.0.1:50051")]
+    admin_listen: SocketAddr,
+    /// Serve no admin API.
     #[arg(long)]
-    admin_listen: Option<SocketAddr>,
+    no_admin: bool,
     /// Where messages are kept; without, in memory.
     #[arg(long)]
-    data_dir: Option<std::path::PathBuf>,
+    data_dir: Option<PathBuf>,
     /// How many messages of a subscription may be un-acked.
     #[arg(long, default_value_t = 10)]
     max_unacked_messages: usize,
@@ -62,14 +65,14 @@ async fn run(args: Args) -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-fn config(args: Args) -> Result<Config, danube_devbroker::UnknownOddity> {
+fn config(args: Args) -> Result<Config, UnknownOddity> {
     let mut oddities = args.profile.map(Profile::oddities).unwrap_or_default();
     for name in &args.oddities {
         oddities.enable(name)?;
     }
     Ok(Config {
         listen: args.listen,
-        admin_listen: args.admin_listen,
+        admin_listen: (!args.no_admin).then_some(args.admin_listen),
         data_dir: args.data_dir,
         max_unacked_messages: args.max_unacked_messages,
         ack_timeout: args.ack_timeout,
@@ -78,6 +81,6 @@ fn config(args: Args) -> Result<Config, danube_devbroker::UnknownOddity> {
     })
 }
 
-fn parse_oddity(name: &str) -> Result<String, danube_devbroker::UnknownOddity> {
+fn parse_oddity(name: &str) -> Result<String, UnknownOddity> {
     Oddities::default().enable(name).map(|()| name.to_owned())
 }

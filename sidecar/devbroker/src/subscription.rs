@@ -121,17 +121,21 @@ impl Subscription {
         if let Some(known) = self.consumers.iter_mut().find(|consumer| consumer.name == name) {
             known.reopen(now);
             known.filters = filters;
-            return Ok(Joined { consumer: known.id, takeover: true, replaced: Vec::new() });
+            let (consumer, until) = (known.id, known.reserved_until());
+            until.into_iter().for_each(|at| self.wake_at(at));
+            return Ok(Joined { consumer, takeover: true, replaced: Vec::new() });
         }
-        let replaced = self.make_room(now)?;
-        self.consumers.push(Consumer::new(id, name.to_owned(), filters, now));
+        let replaced = self.make_room()?;
+        let consumer = Consumer::new(id, name.to_owned(), filters, now);
+        consumer.reserved_until().into_iter().for_each(|at| self.wake_at(at));
+        self.consumers.push(consumer);
         Ok(Joined { consumer: id, takeover: false, replaced })
     }
 
-    fn make_room(&mut self, now: Instant) -> Result<Vec<u64>, Held> {
+    fn make_room(&mut self) -> Result<Vec<u64>, Held> {
         if self.rules.kind == SubscriptionType::Exclusive {
             let for_ever = self.rules.oddities.exclusive_for_ever && !self.consumers.is_empty();
-            if for_ever || self.consumers.iter().any(|consumer| consumer.holds_place(now)) {
+            if for_ever || self.consumers.iter().any(|consumer| consumer.holds_place()) {
                 return Err(Held);
             }
             return Ok(self.consumers.drain(..).map(|consumer| consumer.id).collect());
@@ -139,7 +143,7 @@ impl Subscription {
         if self.consumers.len() < MAX_CONSUMERS {
             return Ok(Vec::new());
         }
-        let gone = self.consumers.iter().position(|consumer| !consumer.holds_place(now));
+        let gone = self.consumers.iter().position(|consumer| !consumer.holds_place());
         Ok(gone.map(|index| self.consumers.remove(index).id).into_iter().collect())
     }
 
@@ -203,7 +207,11 @@ impl Subscription {
 
     pub(crate) fn ack(&mut self, offset: u64) {
         let Some(delivery) = self.in_flight.get(&offset) else { return };
-        if self.rules.oddities.detached_acks_dropped && !delivery.is_out() {
+        let oddities = &self.rules.oddities;
+        if oddities.detached_acks_dropped && !delivery.is_out() {
+            return;
+        }
+        if oddities.reconnects_spend_budget && delivery.phase == Phase::Exhausted {
             return;
         }
         self.finish(offset);
@@ -257,6 +265,12 @@ impl Subscription {
         let mut timed_out = Vec::new();
         let mut rested = Vec::new();
         self.due = None;
+        for consumer in &mut self.consumers {
+            consumer.expire(now);
+        }
+        for at in self.consumers.iter().filter_map(Consumer::reserved_until) {
+            self.due = Some(self.due.map_or(at, |due| due.min(at)));
+        }
         for (offset, delivery) in &self.in_flight {
             match delivery.phase {
                 Phase::Sent { deadline, .. } if deadline <= now => timed_out.push(*offset),

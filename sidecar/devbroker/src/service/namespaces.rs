@@ -18,7 +18,9 @@ impl NamespaceAdmin for Service {
         &self,
         request: Request<NamespaceRequest>,
     ) -> Result<Response<TopicListResponse>, Status> {
-        let topics = self.topics_in(&request.into_inner().name);
+        let topics = self.topics_in(&request.into_inner().name).into_iter();
+        // This call names them without the leading slash.
+        let topics = topics.map(|name| name.trim_start_matches('/').to_owned()).collect();
         Ok(Response::new(TopicListResponse { topics }))
     }
 

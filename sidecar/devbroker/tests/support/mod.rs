@@ -2,15 +2,18 @@
 
 #![allow(dead_code, reason = "each test file uses its part")]
 
+pub(crate) mod raw;
+
 use std::{
     sync::atomic::{AtomicU32, Ordering},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use danube_client::{Consumer, ConsumerOptions, DanubeClient, Producer, SubType};
-use danube_core::message::StreamMessage;
+use danube_core::{admin_proto::topic_admin_client::TopicAdminClient, message::StreamMessage};
 use danube_devbroker::{Config, DevBroker};
 use tokio::{sync::mpsc, time::timeout};
+use tonic::transport::Channel;
 
 /// How long a test waits for what must come.
 pub(crate) const SOON: Duration = Duration::from_secs(20);
@@ -53,14 +56,34 @@ impl Fixture {
         Self { client: connect(&url).await, url, admin_url, embedded: Some(broker) }
     }
 
-    pub(crate) fn is_embedded(&self) -> bool {
-        self.embedded.is_some()
+    /// The broker that listens there.
+    pub(crate) async fn of(url: &str) -> Self {
+        Self { client: connect(url).await, url: url.to_owned(), admin_url: None, embedded: None }
     }
 
     pub(crate) async fn stop(mut self) {
         if let Some(broker) = self.embedded.take() {
             broker.shutdown().await;
         }
+    }
+
+    /// Stops the broker as SIGKILL would.
+    pub(crate) async fn kill(mut self) {
+        if let Some(broker) = self.embedded.take() {
+            broker.kill().await;
+        }
+    }
+
+    pub(crate) async fn raw(&self, topic: &str) -> raw::Raw {
+        raw::Raw::connect(&self.url, topic).await
+    }
+
+    pub(crate) async fn admin(&self) -> Option<TopicAdminClient<Channel>> {
+        let Some(url) = &self.admin_url else {
+            println!("needs DANUBE_ADMIN_URL");
+            return None;
+        };
+        Some(TopicAdminClient::connect(url.clone()).await.expect("the admin API answers"))
     }
 
     pub(crate) async fn producer(&self, topic: &str) -> Producer {
@@ -115,6 +138,10 @@ pub(crate) struct Reader {
 impl Reader {
     pub(crate) async fn next(&mut self) -> StreamMessage {
         timeout(SOON, self.messages.recv()).await.expect("a message comes").expect("still open")
+    }
+
+    pub(crate) async fn next_within(&mut self, patience: Duration) -> Option<StreamMessage> {
+        timeout(patience, self.messages.recv()).await.ok().flatten()
     }
 
     /// The payload of the next message.

@@ -1,13 +1,13 @@
 //! The sink side: who is offered which record when, and what its results mean.
 //!
 //! A record is [`admit`](Dispatch::admit)ted, offered to a worker in a batch
-//! ([`poll_batch`](Dispatch::poll_batch)), and resolved by the worker's
+//! ([`poll_any`](Dispatch::poll_any)), and resolved by the worker's
 //! [`results`](Dispatch::results) or by what the retry rules make of them. Only an
 //! [`Event::Resolved`] lets the intake ack it.
 //!
 //! After any call, and when [`next_wakeup`](Dispatch::next_wakeup) has passed:
-//! `advance`, then `poll_batch` for every worker until there is none, then
-//! `poll_event` until there is none. A batch that was polled counts as offered.
+//! `advance`, then `poll_any` until there is no batch, then `poll_event` until there
+//! is no event. A batch that was polled counts as offered.
 //!
 //! Two subscriptions of one topic need two of these: an identity does not name the
 //! subscription.

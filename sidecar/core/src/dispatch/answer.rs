@@ -208,8 +208,9 @@ impl Dispatch {
         let wait = backoff.max(after.unwrap_or_default()).min(LONGEST_RETRY_AFTER);
         let not_before = now + wait;
         let (id, attempt) = (RecordId(key.to_bits()), entry.attempt);
+        let record = Arc::clone(&entry.record);
         self.put(key, Place::Again { due: Some(not_before) });
-        self.events.push_back(Event::Retrying { id, attempt, not_before, code, reason });
+        self.events.push_back(Event::Retrying { id, record, attempt, not_before, code, reason });
         self.settle_lane_of(key);
     }
 

@@ -93,6 +93,8 @@ pub enum Event {
     Retrying {
         /// The record.
         id: RecordId,
+        /// The record itself.
+        record: Arc<Record>,
         /// The attempt that failed.
         attempt: u32,
         /// Not before this.

@@ -19,7 +19,8 @@ struct Candidate {
 }
 
 impl Dispatch {
-    /// The next batch for a worker; ask again until there is none.
+    /// The next batch for a worker; ask again until there is none, and after every
+    /// round in which any worker got one: what one leaves is another's.
     ///
     /// A batch is as large as its limits and the worker's window allow. One that
     /// could still grow waits for the worker's linger, counted from the admission
@@ -31,6 +32,12 @@ impl Dispatch {
         }
         let batch = self.cut(now, worker);
         (!batch.is_empty()).then_some(batch)
+    }
+
+    /// The next batch for any worker; when there is none, none of them can get one.
+    pub fn poll_any(&mut self, now: Instant) -> Option<(WorkerId, Vec<Offer>)> {
+        let ids: Vec<_> = self.workers.keys().copied().collect();
+        ids.into_iter().find_map(|id| Some((id, self.poll_batch(now, id)?)))
     }
 
     /// When a batch for the worker goes out, as things stand.

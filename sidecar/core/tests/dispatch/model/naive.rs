@@ -1,0 +1,410 @@
+//! The naive model: plain lists, searched from end to end. It foretells every
+//! event but the length of a backoff.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use danube_sidecar_core::{
+    dispatch::{
+        Admission, DeadLetter, Departure, Event, Held, OnExhausted, Ordering, RecordId, Settings,
+        WorkerId, WorkerSettings,
+    },
+    outcome::{DeliveryId, FailureClass, Outcome, Resolution, Results},
+    record::Record,
+};
+
+/// An event, as far as the model foretells it: what happened to which offset of
+/// which partition, at which attempt.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Expected(&'static str, Arc<str>, u64, u32);
+
+impl Expected {
+    pub(crate) fn of(event: &Event) -> Self {
+        match event {
+            Event::Resolved { partition, offset, how } => {
+                Self(resolved(*how), Arc::clone(partition), *offset, 0)
+            }
+            Event::DeadLetter(letter) => Self::letter(letter.class.as_str(), letter),
+            Event::GivenUp(letter) => Self::letter("given up", letter),
+            Event::ResultTimeout { worker } => Self::timeout(*worker),
+            Event::Suspended { record, attempt, .. } => Self::record("suspended", record, *attempt),
+            Event::Retrying { record, attempt, .. } => Self::record("retrying", record, *attempt),
+        }
+    }
+
+    fn letter(what: &'static str, letter: &DeadLetter) -> Self {
+        Self::record(what, &letter.record, letter.attempt)
+    }
+
+    fn record(what: &'static str, record: &Record, attempt: u32) -> Self {
+        Self(what, Arc::clone(&record.identity.partition), record.identity.offset, attempt)
+    }
+
+    fn timeout(worker: WorkerId) -> Self {
+        Self("timeout", "".into(), worker.0, 0)
+    }
+}
+
+fn resolved(how: Resolution) -> &'static str {
+    match how {
+        Resolution::Acked => "acked",
+        Resolution::Filtered => "filtered",
+        Resolution::DeadLettered => "dead-lettered",
+        Resolution::Skipped => "skipped",
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) record: Record,
+    pub(super) bytes: usize,
+    /// Its number in the model's list of lane names.
+    pub(super) lane: Option<usize>,
+    pub(super) state: State,
+    pub(super) attempt: u32,
+    pub(super) crashes: u32,
+    pub(super) deliveries: Vec<(WorkerId, u64)>,
+    pub(super) failures: u32,
+    pub(super) counted: u32,
+    pub(super) successes: u64,
+    pub(super) first_failure: Option<Instant>,
+    /// What the connector asked for when it failed last.
+    pub(super) retry_after: Duration,
+    /// The attach during which it was last acked.
+    pub(super) finished: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum State {
+    Waiting { not_before: Option<Instant> },
+    InHand { worker: WorkerId, delivery: u64, since: Instant },
+    Letter(Option<RecordId>),
+    Suspended,
+    Resolved,
+    Forgotten,
+}
+
+#[derive(Debug)]
+pub(super) struct Worker {
+    pub(super) id: WorkerId,
+    pub(super) settings: WorkerSettings,
+    pub(super) issued: u64,
+    pub(super) draining: bool,
+    pub(super) timed_out: bool,
+    pub(super) left: bool,
+}
+
+pub(crate) struct Model {
+    pub(super) rules: Settings,
+    pub(super) lanes: Vec<(Arc<str>, Option<Arc<str>>)>,
+    /// In the order of their admission; a record that was forgotten comes again.
+    pub(super) entries: Vec<Entry>,
+    pub(super) workers: Vec<Worker>,
+    pub(super) successes: u64,
+    pub(super) late_failures: u64,
+    pub(super) expected: Vec<Expected>,
+}
+
+impl Entry {
+    pub(super) fn is(&self, record: &Record) -> bool {
+        self.record.identity == record.identity
+    }
+
+    pub(super) fn is_unresolved(&self) -> bool {
+        !matches!(self.state, State::Resolved | State::Forgotten)
+    }
+
+    pub(super) fn in_hand_at(&self, id: WorkerId) -> bool {
+        matches!(self.state, State::InHand { worker, .. } if worker == id)
+    }
+
+    pub(super) fn is_waiting(&self) -> bool {
+        matches!(self.state, State::Waiting { .. })
+    }
+}
+
+impl Model {
+    pub(crate) fn new(rules: Settings) -> Self {
+        Self {
+            rules,
+            lanes: vec![],
+            entries: vec![],
+            workers: vec![],
+            successes: 0,
+            late_failures: 0,
+            expected: vec![],
+        }
+    }
+
+    /// What may be said of a delivered record.
+    pub(crate) fn admission(&self, record: &Record, drained: u64) -> Vec<Admission> {
+        match self.entries.iter().rfind(|entry| entry.is(record)) {
+            None => vec![Admission::Taken],
+            Some(entry) => match entry.state {
+                State::Forgotten => vec![Admission::Taken],
+                State::Resolved if drained > entry.finished => {
+                    vec![Admission::Taken, Admission::Resolved]
+                }
+                State::Resolved => vec![Admission::Resolved],
+                _ => vec![Admission::InHand],
+            },
+        }
+    }
+
+    pub(crate) fn taken(&mut self, record: Record) {
+        let lane = self.lane(&record);
+        self.entries.push(Entry {
+            bytes: record.encoded_len(),
+            record,
+            lane,
+            state: State::Waiting { not_before: None },
+            attempt: 0,
+            crashes: 0,
+            deliveries: vec![],
+            failures: 0,
+            counted: 0,
+            successes: 0,
+            first_failure: None,
+            retry_after: Duration::ZERO,
+            finished: 0,
+        });
+        let last = self.entries.len() - 1;
+        if self.entries[last].bytes > self.rules.max_record_bytes {
+            self.give_up(last, FailureClass::Oversize);
+        }
+    }
+
+    fn lane(&mut self, record: &Record) -> Option<usize> {
+        let name = match self.rules.ordering {
+            Ordering::Key => (record.topic.clone(), Some(record.key.clone()?)),
+            Ordering::Partition => (record.identity.partition.clone(), None),
+            Ordering::None => return None,
+        };
+        let known = self.lanes.iter().position(|lane| *lane == name);
+        Some(known.unwrap_or_else(|| {
+            self.lanes.push(name);
+            self.lanes.len() - 1
+        }))
+    }
+
+    pub(crate) fn acked_again(&mut self, record: &Record, attach: u64) {
+        let entry = self.entries.iter_mut().rfind(|entry| entry.is(record)).expect("known");
+        entry.finished = attach;
+    }
+
+    pub(crate) fn finished(&mut self, partition: &str, offset: u64, attach: u64) {
+        for entry in &mut self.entries {
+            let id = &entry.record.identity;
+            if *id.partition == *partition && id.offset == offset {
+                entry.finished = attach;
+            }
+        }
+    }
+
+    pub(crate) fn forget_unoffered(&mut self, partition: &str) -> usize {
+        let mut forgotten = 0;
+        for entry in &mut self.entries {
+            let here = *entry.record.identity.partition == *partition;
+            if here && entry.is_waiting() && entry.attempt == 0 {
+                entry.state = State::Forgotten;
+                forgotten += 1;
+            }
+        }
+        forgotten
+    }
+
+    pub(crate) fn join(&mut self, id: WorkerId, settings: WorkerSettings) {
+        assert!(self.workers.iter().all(|worker| worker.id != id), "worker ids are not reused");
+        let worker =
+            Worker { id, settings, issued: 0, draining: false, timed_out: false, left: false };
+        self.workers.push(worker);
+    }
+
+    pub(crate) fn resize(&mut self, id: WorkerId, records: usize, bytes: usize) {
+        let window = &mut self.worker_mut(id).settings.window;
+        (window.records, window.bytes) = (records, bytes);
+    }
+
+    pub(crate) fn drain(&mut self, id: WorkerId) {
+        self.worker_mut(id).draining = true;
+    }
+
+    pub(crate) fn is_draining(&self, id: WorkerId) -> bool {
+        self.worker(id).draining
+    }
+
+    pub(crate) fn leave(&mut self, id: WorkerId, departure: Departure) {
+        self.worker_mut(id).left = true;
+        for entry in self.entries.iter_mut().filter(|entry| entry.in_hand_at(id)) {
+            entry.state = State::Waiting { not_before: None };
+            entry.crashes += u32::from(departure == Departure::Crashed);
+        }
+    }
+
+    pub(crate) fn issued(&self, id: WorkerId) -> usize {
+        self.worker(id).issued as usize
+    }
+
+    pub(crate) fn results(&mut self, id: WorkerId, results: &Results, now: Instant) {
+        let failed: Vec<u64> = results.failures.iter().map(|failure| failure.delivery.0).collect();
+        let acked = |delivery| {
+            let listed =
+                |range: &(DeliveryId, DeliveryId)| (range.0.0..=range.1.0).contains(&delivery);
+            results.acked.iter().any(listed) && !failed.contains(&delivery)
+        };
+        for at in 0..self.entries.len() {
+            let entry = &self.entries[at];
+            let mut mine = entry.deliveries.iter().filter(|(worker, _)| *worker == id);
+            if entry.is_unresolved() && mine.any(|&(_, delivery)| acked(delivery)) {
+                self.resolve(at, Resolution::Acked);
+            }
+        }
+        for failure in &results.failures {
+            let at = self.with_delivery(id, failure.delivery.0);
+            let current = at.filter(|&at| {
+                matches!(self.entries[at].state, State::InHand { worker, delivery, .. }
+                    if worker == id && delivery == failure.delivery.0)
+            });
+            match (current, failure.outcome) {
+                (None, _) => self.late_failures += 1,
+                (Some(at), Outcome::Filtered) => self.resolve(at, Resolution::Filtered),
+                (Some(at), Outcome::Reject) => self.give_up(at, FailureClass::Reject),
+                (Some(at), Outcome::Retry { after }) => {
+                    self.entries[at].retry_after = after.unwrap_or_default();
+                    self.retry(at, now);
+                }
+            }
+        }
+    }
+
+    fn retry(&mut self, at: usize, now: Instant) {
+        let (successes, retry) = (self.successes, self.rules.retry);
+        let entry = &mut self.entries[at];
+        let aged = entry.first_failure.is_some_and(|first| now - first >= retry.max_age);
+        let counts = successes > entry.successes || aged || retry.max_age.is_zero();
+        entry.successes = successes;
+        entry.failures += 1;
+        entry.first_failure.get_or_insert(now);
+        entry.counted += u32::from(counts && entry.failures > 1);
+        if counts && entry.counted >= retry.max_retries {
+            return match self.rules.on_exhausted {
+                OnExhausted::Suspend => self.happens(at, "suspended", State::Suspended),
+                OnExhausted::DeadLetter | OnExhausted::Skip => {
+                    self.give_up(at, FailureClass::Exhausted);
+                }
+            };
+        }
+        self.happens(at, "retrying", State::Waiting { not_before: Some(now) });
+    }
+
+    /// The dispatch says when, between what the connector asked for and the bound of
+    /// the jitter.
+    pub(crate) fn waits(&mut self, record: &Record, not_before: Instant, now: Instant) {
+        let retry = self.rules.retry;
+        let entry = self.entries.iter_mut().rfind(|entry| entry.is(record)).expect("known");
+        let doubled = retry.initial_backoff * (1 << (entry.failures - 1).min(20));
+        let longest = doubled.min(retry.max_backoff).max(entry.retry_after);
+        let wait = not_before - now;
+        assert!(wait >= entry.retry_after && wait <= longest, "{wait:?}");
+        if entry.is_waiting() {
+            entry.state = State::Waiting { not_before: Some(not_before) };
+        }
+    }
+
+    pub(crate) fn resume(&mut self) {
+        for entry in self.entries.iter_mut().filter(|entry| entry.state == State::Suspended) {
+            entry.state = State::Waiting { not_before: None };
+            (entry.counted, entry.successes, entry.first_failure) = (0, self.successes, None);
+        }
+    }
+
+    pub(crate) fn lettered(&mut self, record: &Record, id: RecordId) {
+        let entry = self.entries.iter_mut().rfind(|entry| entry.is(record)).expect("known");
+        if entry.state == State::Letter(None) {
+            entry.state = State::Letter(Some(id));
+        }
+    }
+
+    pub(crate) fn dead_lettered(&mut self, id: RecordId) {
+        let lettered = |entry: &Entry| entry.state == State::Letter(Some(id));
+        if let Some(at) = self.entries.iter().position(lettered) {
+            self.resolve(at, Resolution::DeadLettered);
+        }
+    }
+
+    pub(crate) fn pass(&mut self, now: Instant) {
+        let Some(timeout) = self.rules.result_timeout else { return };
+        let late = |entry: &Entry, id| {
+            matches!(entry.state, State::InHand { worker, since, .. }
+                if worker == id && now - since >= timeout)
+        };
+        for worker in self.workers.iter_mut().filter(|worker| !worker.left && !worker.timed_out) {
+            if self.entries.iter().any(|entry| late(entry, worker.id)) {
+                (worker.timed_out, worker.draining) = (true, true);
+                self.expected.push(Expected::timeout(worker.id));
+            }
+        }
+    }
+
+    pub(crate) fn is_settled(&self) -> bool {
+        self.entries
+            .iter()
+            .all(|entry| entry.state == State::Resolved || entry.state == State::Forgotten)
+    }
+
+    /// What the model foretold has happened, and nothing else.
+    pub(crate) fn expect(&mut self, mut seen: Vec<Expected>) {
+        seen.sort();
+        self.expected.sort();
+        assert_eq!(seen, std::mem::take(&mut self.expected));
+    }
+
+    pub(super) fn load(&self, id: WorkerId) -> Held {
+        self.sum(|entry| entry.in_hand_at(id))
+    }
+
+    pub(super) fn sum(&self, of: impl Fn(&Entry) -> bool) -> Held {
+        let mut held = Held::default();
+        for entry in self.entries.iter().filter(|entry| of(entry)) {
+            held += Held::one(entry.bytes);
+        }
+        held
+    }
+
+    fn give_up(&mut self, at: usize, class: FailureClass) {
+        let kept =
+            class != FailureClass::Exhausted || self.rules.on_exhausted == OnExhausted::DeadLetter;
+        if self.rules.dead_letters && kept {
+            return self.happens(at, class.as_str(), State::Letter(None));
+        }
+        self.happens(at, "given up", State::Letter(None));
+        self.resolve(at, Resolution::Skipped);
+    }
+
+    fn happens(&mut self, at: usize, what: &'static str, state: State) {
+        let entry = &mut self.entries[at];
+        entry.state = state;
+        self.expected.push(Expected::record(what, &entry.record, entry.attempt));
+    }
+
+    fn resolve(&mut self, at: usize, how: Resolution) {
+        let entry = &mut self.entries[at];
+        entry.state = State::Resolved;
+        self.successes += u64::from(how == Resolution::Acked);
+        self.expected.push(Expected::record(resolved(how), &entry.record, 0));
+    }
+
+    fn with_delivery(&self, id: WorkerId, delivery: u64) -> Option<usize> {
+        self.entries.iter().position(|entry| entry.deliveries.contains(&(id, delivery)))
+    }
+
+    pub(super) fn worker(&self, id: WorkerId) -> &Worker {
+        self.workers.iter().find(|worker| worker.id == id).expect("a worker")
+    }
+
+    pub(super) fn worker_mut(&mut self, id: WorkerId) -> &mut Worker {
+        self.workers.iter_mut().find(|worker| worker.id == id).expect("a worker")
+    }
+}

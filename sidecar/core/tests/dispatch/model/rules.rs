@@ -1,0 +1,110 @@
+//! What must hold of every offer, and after every step.
+
+use std::time::Instant;
+
+use danube_sidecar_core::dispatch::{Dispatch, Offer, WorkerId};
+
+use super::naive::{Model, State, Worker};
+
+impl Model {
+    /// Every offer keeps to the window, to its lane's order and to the backoff.
+    pub(crate) fn offered(&mut self, id: WorkerId, batch: &[Offer], now: Instant) {
+        let worker = self.worker(id);
+        assert!(!worker.draining && !worker.left, "nothing new for a worker that goes");
+        let limits = worker.settings.batch;
+        let bytes: usize = batch.iter().map(|offer| offer.record.encoded_len()).sum();
+        assert!(!batch.is_empty() && batch.len() <= limits.records);
+        assert!(batch.len() == 1 || bytes <= limits.bytes, "batch of {bytes} bytes");
+        for offer in batch {
+            self.offered_one(id, offer, now);
+        }
+    }
+
+    fn offered_one(&mut self, id: WorkerId, offer: &Offer, now: Instant) {
+        let at = self.entries.iter().rposition(|entry| entry.is(&offer.record)).expect("admitted");
+        let entry = &self.entries[at];
+        let State::Waiting { not_before } = entry.state else {
+            panic!("offered while {:?}", entry.state)
+        };
+        assert!(not_before.is_none_or(|at| at <= now), "offered before its backoff ended");
+        assert_eq!((offer.attempt, offer.crashes), (entry.attempt + 1, entry.crashes));
+        assert_eq!(offer.delivery.0, self.worker(id).issued + 1);
+        self.window_admits(id, entry.bytes);
+        self.lane_admits(id, at);
+        let successes = self.successes;
+        let entry = &mut self.entries[at];
+        entry.attempt += 1;
+        if entry.attempt == 1 {
+            entry.successes = successes;
+        }
+        entry.deliveries.push((id, offer.delivery.0));
+        entry.state = State::InHand { worker: id, delivery: offer.delivery.0, since: now };
+        self.worker_mut(id).issued += 1;
+    }
+
+    fn window_admits(&self, id: WorkerId, bytes: usize) {
+        let (window, load) = (self.worker(id).settings.window, self.load(id));
+        assert!(window.records > 0 && window.bytes > 0, "worker {} is paused", id.0);
+        let fits = load.records < window.records && load.bytes + bytes <= window.bytes;
+        assert!(load.records == 0 || fits, "window {window:?} exceeded: {load:?} + {bytes}");
+    }
+
+    /// What comes before it in its lane is in the same worker's hands, and has not failed.
+    fn lane_admits(&self, id: WorkerId, at: usize) {
+        let entry = &self.entries[at];
+        let others = self.entries.iter().enumerate().filter(|&(other, _)| other != at);
+        for (other, before) in
+            others.filter(|(_, other)| entry.lane.is_some() && entry.lane == other.lane)
+        {
+            match before.state {
+                State::InHand { worker, .. } => {
+                    assert_eq!(worker, id, "a lane in two workers' hands");
+                    let holds = before.failures > 0 && other < at;
+                    assert!(!holds, "offered while a failed one of its lane is unresolved");
+                }
+                State::Waiting { .. } => assert!(other > at, "offered before an older one"),
+                State::Letter(_) | State::Suspended => {
+                    assert!(before.failures == 0 || other > at, "passed an exhausted one");
+                }
+                State::Resolved | State::Forgotten => {}
+            }
+        }
+    }
+
+    /// The counts agree.
+    pub(crate) fn compare(&self, dispatch: &Dispatch) {
+        let held = self.sum(|entry| entry.is_unresolved());
+        assert_eq!((dispatch.held(), dispatch.unresolved()), (held, held.records));
+        assert_eq!(dispatch.status().late_failures, self.late_failures);
+        for worker in &self.workers {
+            let load = (!worker.left).then(|| self.load(worker.id));
+            assert_eq!(dispatch.worker_load(worker.id), load);
+        }
+    }
+
+    /// After all workers were polled: where each of them has room for any record,
+    /// no record is left that could have been offered.
+    pub(crate) fn nothing_is_left_out(&self, now: Instant) {
+        let open = || self.workers.iter().filter(|worker| !worker.left && !worker.draining);
+        let largest = self.entries.iter().map(|entry| entry.bytes).max().unwrap_or(0);
+        let roomy = |worker: &Worker| {
+            let (window, load) = (worker.settings.window, self.load(worker.id));
+            let room = load.records < window.records && load.bytes + largest <= window.bytes;
+            room && worker.settings.linger.is_zero()
+        };
+        if open().next().is_none() || !open().all(roomy) {
+            return;
+        }
+        for (at, entry) in self.entries.iter().enumerate() {
+            let State::Waiting { not_before } = entry.state else { continue };
+            let due = not_before.is_none_or(|at| at <= now);
+            let behind = self.entries.iter().enumerate().any(|(other, before)| {
+                let same = entry.lane.is_some() && entry.lane == before.lane && other != at;
+                let in_hand = matches!(before.state, State::InHand { .. });
+                let waits_for = other < at || before.failures > 0 || in_hand;
+                same && before.is_unresolved() && waits_for
+            });
+            assert!(!due || behind, "{entry:?} could have been offered");
+        }
+    }
+}

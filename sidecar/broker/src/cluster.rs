@@ -133,6 +133,25 @@ impl Cluster {
         self.inner.token.as_ref().map(|token| token.current())
     }
 
+    /// Waits for `pause`, or until the broker is back: whoever comes late finds that
+    /// messages were passed over, where the broker lost the subscription's cursor.
+    pub(crate) async fn pause(&self, pause: Duration) {
+        let mut health = self.health();
+        health.mark_unchanged();
+        let back = async {
+            while health.changed().await.is_ok() {
+                if *health.borrow_and_update() == BrokerHealth::Up {
+                    return;
+                }
+            }
+            std::future::pending().await
+        };
+        tokio::select! {
+            () = back => {}
+            () = tokio::time::sleep(pause) => {}
+        }
+    }
+
     /// A number for the next request; only for the broker's logs.
     pub(crate) fn request_id(&self) -> u64 {
         self.inner.requests.fetch_add(1, Ordering::Relaxed)

@@ -17,7 +17,7 @@ use crate::{
     DetachReason, SubscriptionEvent, Trouble,
     acks::AckQueue,
     attachment::{Attachment, Ended},
-    backoff::Backoff,
+    backoff::{AttachBackoff, Backoff},
     cluster::Cluster,
     config::SubscriptionSpec,
     error::{CallError, Class},
@@ -26,9 +26,6 @@ use crate::{
     mark::Mark,
     subscribe,
 };
-
-/// An attachment that lasted so long was a good one: backoffs begin afresh.
-const GOOD: Duration = Duration::from_secs(30);
 
 /// What the partitions of a subscription share.
 #[derive(Clone)]
@@ -102,7 +99,7 @@ impl Partition {
     }
 
     async fn attach_again_and_again(&mut self, closing: &CancellationToken) {
-        let (mut calls, mut takeovers) = (Backoff::calls(), Backoff::takeovers());
+        let mut backoff = AttachBackoff::new();
         let mut renewing = false;
         loop {
             let opened = tokio::select! {
@@ -110,29 +107,21 @@ impl Partition {
                 opened = self.attach(renewing) => opened,
             };
             let pause = match opened {
+                Err(error) => {
+                    self.report(&error).await;
+                    backoff.after_failure()
+                }
                 Ok(opened) => match self.attached(opened).await {
                     (Ended::Closed, _) => return,
                     (Ended::Detached(reason), lasted) => {
                         renewing = reason == DetachReason::Renewal;
-                        if lasted >= GOOD {
-                            calls.reset();
-                            takeovers.reset();
-                        }
-                        match reason {
-                            DetachReason::Renewal => Duration::ZERO,
-                            DetachReason::TakenOver => takeovers.pause(),
-                            _ => calls.pause(),
-                        }
+                        backoff.after(reason, lasted)
                     }
                 },
-                Err(error) => {
-                    self.report(&error).await;
-                    calls.pause()
-                }
             };
             tokio::select! {
                 () = closing.cancelled() => return,
-                () = tokio::time::sleep(pause) => {}
+                () = self.context.cluster.pause(pause) => {}
             }
         }
     }
@@ -222,10 +211,15 @@ impl Partition {
         }
     }
 
-    /// Tells the reader; when there is none any more, the subscription is closing.
+    /// Tells the reader. When there is none any more, the subscription is closing;
+    /// when it is closing, nobody needs to read.
     pub(crate) async fn tell(&self, event: SubscriptionEvent) {
-        if self.context.events.send(event).await.is_err() {
-            self.context.closing.cancel();
+        let Context { events, closing, .. } = &self.context;
+        tokio::select! {
+            () = closing.cancelled() => {}
+            sent = events.send(event) => if sent.is_err() {
+                closing.cancel();
+            },
         }
     }
 

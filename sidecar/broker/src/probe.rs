@@ -20,7 +20,7 @@ pub(crate) async fn run(
     stop: CancellationToken,
     report: watch::Sender<BrokerHealth>,
 ) {
-    let mut backoff = Backoff::new(Duration::from_millis(200), INTERVAL);
+    let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(1));
     loop {
         let Some(cluster) = cluster.upgrade() else { return };
         let checked = tokio::select! {

@@ -1,8 +1,11 @@
 //! A producer on one partition.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
 };
 
 use danube_core::proto::{
@@ -62,6 +65,11 @@ impl Producer {
 
     pub(crate) fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Waits for `pause`, or until the broker is back.
+    pub(crate) async fn pause(&self, pause: Duration) {
+        self.cluster.pause(pause).await;
     }
 
     /// Sends `message` once. After a failure it is unknown whether it was stored.

@@ -61,7 +61,7 @@ impl TopicPublisher {
             if error.class() == Class::Invalid {
                 return Err(PublishError::Invalid { detail: error.to_string() });
             }
-            tokio::time::sleep(backoff.pause()).await;
+            producer.pause(backoff.pause()).await;
         }
     }
 

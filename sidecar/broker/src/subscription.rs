@@ -148,7 +148,7 @@ impl Supervisor {
             tokio::select! {
                 () = closing.cancelled() => break,
                 Some(ended) = self.running.join_next_with_id() => self.ended(ended),
-                () = tokio::time::sleep(pause) => {}
+                () = self.context.cluster.pause(pause) => {}
             }
         }
         while let Some(ended) = self.running.join_next_with_id().await {

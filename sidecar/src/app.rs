@@ -185,12 +185,9 @@ async fn report_broker(
         match &*health.borrow_and_update() {
             BrokerHealth::Connecting => {}
             BrokerHealth::Up => info!(url, "connected to Danube"),
-            BrokerHealth::Down { detail } => warn!(
-                url,
-                detail,
-                "cannot reach Danube: is the broker running, and danube_service_url right? \
-                 Trying again for ever"
-            ),
+            BrokerHealth::Down { detail } => {
+                warn!(url, detail, "cannot reach Danube; trying again for ever");
+            }
         }
         tokio::select! {
             changed = health.changed() => if changed.is_err() { return },

@@ -57,11 +57,6 @@ fn publish(
     if *report.borrow() == health {
         return;
     }
-    match (&*report.borrow(), &health) {
-        (_, BrokerHealth::Up) => tracing::info!(service_url = %url, "the broker is up"),
-        (BrokerHealth::Down { .. }, _) | (_, BrokerHealth::Connecting) => {}
-        (_, BrokerHealth::Down { detail }) => tracing::warn!("{detail}"),
-    }
     report.send_replace(health);
 }
 

@@ -268,17 +268,10 @@ impl Driver {
             }
             SubscriptionEvent::Drained { partition } => self.dispatch.drained(&partition),
             SubscriptionEvent::Detached { partition, .. } => _ = self.attached.remove(&partition),
-            SubscriptionEvent::Gap { partition, first, last } => {
+            // The broker's room has logged it, with the offsets and the remedy.
+            SubscriptionEvent::Gap { first, last, .. } => {
                 self.gaps += last - first + 1;
                 self.metrics.gap(last - first + 1);
-                warn!(
-                    connector = self.plan.connector.name,
-                    partition = &*partition,
-                    first,
-                    last,
-                    "the broker passed over messages: they are lost to this subscription; take \
-                     messages off faster, or raise the broker's max_unacked_messages"
-                );
             }
             SubscriptionEvent::Trouble(trouble) => self.troubles[index] = Some(describe(&trouble)),
         }

@@ -1,6 +1,9 @@
 //! Producers, topics and partitions.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
 
 use danube_client::SubType;
 use danube_core::proto::{DispatchStrategy, TopicLookupRequest, health_check_request::ClientType};

@@ -14,7 +14,10 @@ use std::{
 };
 
 use danube_sidecar_broker::{BoxSubscription, Cluster, SubscriptionEvent, SubscriptionSpec};
-use danube_sidecar_core::dispatch::{Admission, Dispatch, Event, WorkerId};
+use danube_sidecar_core::{
+    dispatch::{Admission, Dispatch, Event, WorkerId},
+    record::Record,
+};
 use danube_sidecar_store::Store;
 use futures::{
     FutureExt as _, StreamExt as _,
@@ -28,6 +31,7 @@ use super::{
     COMMANDS, Command, Plan, Sink, SubscriptionView, View,
     settings::broker_kind,
     trouble::describe,
+    unacked::Unacked,
     worker::{Room, Worker},
 };
 use crate::{
@@ -78,8 +82,8 @@ pub struct Driver {
     dead_letters: DeadLetters,
     commands: mpsc::Receiver<Command>,
     metrics: SinkMetrics,
-    /// Unresolved records of each partition.
-    held: HashMap<Arc<str>, usize>,
+    /// What the broker waits for.
+    unacked: Unacked,
     /// Which subscription a partition belongs to.
     owners: HashMap<Arc<str>, usize>,
     attached: HashSet<Arc<str>>,
@@ -108,7 +112,7 @@ impl Driver {
             dead_letters,
             commands,
             metrics: SinkMetrics::new(&plan.connector.name),
-            held: HashMap::new(),
+            unacked: Unacked::default(),
             owners: HashMap::new(),
             attached: HashSet::new(),
             troubles: vec![None; plan.subscriptions.len()],
@@ -178,10 +182,11 @@ impl Driver {
     fn carry_out_events(&mut self) {
         while let Some(event) = self.dispatch.poll_event() {
             match event {
-                Event::Resolved { partition, offset, how } => {
+                Event::Resolved { partition, offset, fingerprint, how } => {
                     self.metrics.resolved(how);
-                    self.held.entry(partition.clone()).and_modify(|held| *held -= 1);
-                    self.ack(&partition, offset);
+                    if self.unacked.resolved(&partition, offset, fingerprint) {
+                        self.ack(&partition, offset);
+                    }
                 }
                 Event::DeadLetter(letter) => self.dead_letters.push(letter),
                 Event::GivenUp(letter) => dead_letter::log(
@@ -250,16 +255,7 @@ impl Driver {
 
     fn event(&mut self, index: usize, event: SubscriptionEvent) {
         match event {
-            SubscriptionEvent::Delivered(record) => {
-                let (partition, offset) =
-                    (record.identity.partition.clone(), record.identity.offset);
-                self.metrics.received();
-                match self.dispatch.admit(Instant::now(), record) {
-                    Admission::Taken => self.taken(partition),
-                    Admission::InHand => {}
-                    Admission::Resolved => self.ack(&partition, offset),
-                }
-            }
+            SubscriptionEvent::Delivered(record) => self.delivered(record),
             SubscriptionEvent::Attached { partition } => {
                 self.troubles[index] = None;
                 self.dispatch.attached(&partition);
@@ -277,12 +273,16 @@ impl Driver {
         }
     }
 
-    /// A partition whose window is full sends nothing more until some of it is
-    /// resolved: no batch needs to wait for it.
-    fn taken(&mut self, partition: Arc<str>) {
-        let held = self.held.entry(partition).or_insert(0);
-        *held += 1;
-        if *held >= self.parts.broker_window {
+    fn delivered(&mut self, record: Record) {
+        self.metrics.received();
+        let identity = record.identity.clone();
+        let admission = self.dispatch.admit(Instant::now(), record);
+        if admission == Admission::Resolved {
+            return self.ack(&identity.partition, identity.offset);
+        }
+        // A partition whose window is full sends nothing more until some of it is
+        // resolved: no batch needs to wait for it.
+        if self.unacked.delivered(&identity) >= self.parts.broker_window {
             self.dispatch.flush();
         }
     }

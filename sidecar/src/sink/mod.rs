@@ -4,6 +4,7 @@
 mod driver;
 mod settings;
 mod trouble;
+mod unacked;
 mod worker;
 
 use danube_sidecar_core::dispatch::{Departure, Status, WorkerId};

@@ -238,7 +238,8 @@ impl Dispatch {
         self.successes += u64::from(how == Resolution::Acked);
         let identity = &entry.record.identity;
         let (partition, offset) = (Arc::clone(&identity.partition), identity.offset);
-        self.events.push_back(Event::Resolved { partition, offset, how });
+        let fingerprint = entry.fingerprint;
+        self.events.push_back(Event::Resolved { partition, offset, fingerprint, how });
         let Some(key) = entry.lane else { return };
         if let Some(lane) = self.lanes.get_mut(key) {
             lane.members -= 1;

@@ -54,12 +54,16 @@ pub struct Offer {
 /// What happened, for the driver to act upon.
 #[derive(Clone, Debug)]
 pub enum Event {
-    /// The record came to its end: the intake may let go of it.
+    /// The record came to its end: the intake may let go of it. After a broker
+    /// crash its offset can mean another message by now: compare the fingerprint
+    /// before acking.
     Resolved {
         /// The partition's own topic.
         partition: Arc<str>,
         /// Offset within it.
         offset: u64,
+        /// The record's identity.
+        fingerprint: Fingerprint,
         /// How it ended.
         how: Resolution,
     },

@@ -23,7 +23,7 @@ pub(crate) struct Expected(&'static str, Arc<str>, u64, u32);
 impl Expected {
     pub(crate) fn of(event: &Event) -> Self {
         match event {
-            Event::Resolved { partition, offset, how } => {
+            Event::Resolved { partition, offset, how, .. } => {
                 Self(resolved(*how), Arc::clone(partition), *offset, 0)
             }
             Event::DeadLetter(letter) => Self::letter(letter.class.as_str(), letter),

@@ -1,0 +1,72 @@
+//! Which message an offset stands for, until its ack.
+//!
+//! After a broker crash offsets repeat with other messages behind them. An ack
+//! names only the offset, so the ack of a record from before the crash would
+//! forget the message that has its offset now.
+
+use std::{collections::HashMap, sync::Arc};
+
+use danube_sidecar_core::record::{Fingerprint, Identity};
+
+/// Messages that were delivered and are not resolved, by partition and offset.
+/// Bounded by the broker's windows.
+#[derive(Debug, Default)]
+pub(super) struct Unacked {
+    partitions: HashMap<Arc<str>, HashMap<u64, Fingerprint>>,
+}
+
+impl Unacked {
+    /// The broker delivered a message that is not resolved. Tells how many its
+    /// partition waits for now.
+    pub(super) fn delivered(&mut self, identity: &Identity) -> usize {
+        let offsets = self.partitions.entry(Arc::clone(&identity.partition)).or_default();
+        offsets.insert(identity.offset, identity.fingerprint());
+        offsets.len()
+    }
+
+    /// A record is resolved. Tells whether its offset still stands for it, so that
+    /// the ack may go out.
+    pub(super) fn resolved(&mut self, partition: &str, offset: u64, record: Fingerprint) -> bool {
+        let Some(offsets) = self.partitions.get_mut(partition) else { return false };
+        let stands = offsets.get(&offset) == Some(&record);
+        if stands {
+            offsets.remove(&offset);
+        }
+        stands
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(offset: u64, request_id: u64) -> Identity {
+        Identity {
+            partition: "/default/t".into(),
+            offset,
+            producer: "p".into(),
+            request_id,
+            publish_time_ms: 0,
+        }
+    }
+
+    #[test]
+    fn a_resolved_record_is_acked_once() {
+        let mut unacked = Unacked::default();
+        let first = message(7, 1);
+        assert_eq!(unacked.delivered(&first), 1);
+        assert_eq!(unacked.delivered(&message(8, 2)), 2);
+        assert!(unacked.resolved("/default/t", 7, first.fingerprint()));
+        assert!(!unacked.resolved("/default/t", 7, first.fingerprint()));
+    }
+
+    #[test]
+    fn a_record_whose_offset_means_another_message_now_is_not_acked() {
+        let mut unacked = Unacked::default();
+        let (before, after) = (message(7, 1), message(7, 99));
+        unacked.delivered(&before);
+        unacked.delivered(&after);
+        assert!(!unacked.resolved("/default/t", 7, before.fingerprint()));
+        assert!(unacked.resolved("/default/t", 7, after.fingerprint()));
+    }
+}

@@ -4,7 +4,6 @@ use std::{
     future::Future,
     path::PathBuf,
     process::{ExitStatus, Stdio},
-    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -15,6 +14,7 @@ use nix::{
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncRead, BufReader},
     process::{Child, Command},
+    sync::watch,
     time::{Instant, timeout},
 };
 
@@ -44,12 +44,13 @@ where
     Fut: Future<Output = Option<T>>,
 {
     let deadline = Instant::now() + PATIENCE;
+    let mut looks = tokio::time::interval(Duration::from_millis(20));
     loop {
+        looks.tick().await;
         if let Some(found) = condition().await {
             return found;
         }
         assert!(Instant::now() < deadline, "waited {PATIENCE:?} in vain for {what}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
 
@@ -57,7 +58,7 @@ where
 pub struct Process {
     name: String,
     child: Child,
-    output: Arc<Mutex<String>>,
+    output: watch::Receiver<String>,
 }
 
 impl Process {
@@ -71,30 +72,27 @@ impl Process {
             .kill_on_drop(true)
             .spawn()
             .unwrap_or_else(|error| panic!("cannot start {name}: {error}"));
-        let output = Arc::new(Mutex::new(String::new()));
-        collect(child.stdout.take().expect("piped"), Arc::clone(&output));
-        collect(child.stderr.take().expect("piped"), Arc::clone(&output));
+        let (collected, output) = watch::channel(String::new());
+        collect(child.stdout.take().expect("piped"), collected.clone());
+        collect(child.stderr.take().expect("piped"), collected);
         Self { name: name.to_owned(), child, output }
     }
 
     /// All that it has printed.
     pub fn output(&self) -> String {
-        self.output.lock().expect("no collector panicked").clone()
+        self.output.borrow().clone()
     }
 
     /// Waits until it prints a line with `text`, and returns the line.
     pub async fn line(&self, text: &str) -> String {
-        let found = timeout(PATIENCE, async {
-            loop {
-                if let Some(line) = self.output().lines().find(|line| line.contains(text)) {
-                    return line.to_owned();
-                }
-                tokio::time::sleep(Duration::from_millis(10)).await;
+        let printed = |output: &String| output.lines().any(|line| line.contains(text));
+        let mut output = self.output.clone();
+        match timeout(PATIENCE, output.wait_for(printed)).await {
+            Ok(Ok(output)) => {
+                output.lines().find(|line| line.contains(text)).unwrap_or_default().to_owned()
             }
-        });
-        found.await.unwrap_or_else(|_| {
-            panic!("{} never printed `{text}`; it printed:\n{}", self.name, self.output())
-        })
+            _ => panic!("{} never printed `{text}`; it printed:\n{}", self.name, self.output()),
+        }
     }
 
     /// Waits for its end.
@@ -130,13 +128,14 @@ impl Drop for Process {
     }
 }
 
-fn collect(stream: impl AsyncRead + Send + Unpin + 'static, output: Arc<Mutex<String>>) {
+fn collect(stream: impl AsyncRead + Send + Unpin + 'static, output: watch::Sender<String>) {
     tokio::spawn(async move {
         let mut lines = BufReader::new(stream).lines();
         while let Ok(Some(line)) = lines.next_line().await {
-            let mut output = output.lock().expect("no collector panicked");
-            output.push_str(&line);
-            output.push('\n');
+            output.send_modify(|output| {
+                output.push_str(&line);
+                output.push('\n');
+            });
         }
     });
 }

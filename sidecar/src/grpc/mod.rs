@@ -15,14 +15,14 @@ use danube_connector_proto::{
     v1::{sink_service_server::SinkServiceServer, source_service_server::SourceServiceServer},
 };
 use futures::Stream;
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, time::timeout};
 use tokio_util::task::TaskTracker;
 use tonic::{Status, service::Routes};
 
 pub use auth::{Auth, Peer};
 pub(crate) use limits::MAX_RECORD;
 
-use crate::connectors::Connectors;
+use crate::{connectors::Connectors, refusal::Refusal};
 
 /// How long a stream may stay silent before its `open`.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(10);
@@ -93,4 +93,17 @@ async fn read<T>(stream: &mut tonic::Streaming<T>) -> Inbound<T> {
         Err(status) if status.code() == tonic::Code::OutOfRange => Inbound::TooLarge,
         Err(_) => Inbound::Gone,
     }
+}
+
+/// Reads the first frame, which a connector sends at once.
+async fn first<T>(stream: &mut tonic::Streaming<T>) -> Result<T, Refusal> {
+    match timeout(OPEN_TIMEOUT, read(stream)).await {
+        Ok(Inbound::Frame(first)) => Ok(first),
+        Ok(Inbound::TooLarge) => Err(too_large()),
+        Ok(Inbound::Gone) | Err(_) => Err(Refusal::OpenMissing { seconds: OPEN_TIMEOUT.as_secs() }),
+    }
+}
+
+fn too_large() -> Refusal {
+    Refusal::FrameTooLarge { limit: limits::INBOUND_FRAME }
 }

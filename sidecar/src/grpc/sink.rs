@@ -18,7 +18,8 @@ use tokio::{
 use tonic::{Request, Response, Status, Streaming, async_trait};
 
 use super::{
-    Inbound, OPEN_TIMEOUT, Outbound, Shared, convert, limits, outbound, read, status::status,
+    Inbound, OPEN_TIMEOUT, Outbound, Shared, convert, first, limits, outbound, read,
+    status::status, too_large,
 };
 use crate::{
     refusal::Refusal,
@@ -89,13 +90,7 @@ impl SinkSession {
         &self,
         inbound: &mut Streaming<SinkServiceRunRequest>,
     ) -> Result<(Sink, Seat, bool), Refusal> {
-        let missing = Refusal::OpenMissing { seconds: OPEN_TIMEOUT.as_secs() };
-        let first = match timeout(OPEN_TIMEOUT, read(inbound)).await {
-            Ok(Inbound::Frame(first)) => first.frame,
-            Ok(Inbound::TooLarge) => return Err(too_large()),
-            Ok(Inbound::Gone) | Err(_) => return Err(missing),
-        };
-        let open = match first {
+        let open = match first(inbound).await?.frame {
             Some(In::Open(open)) => convert::sink_open(open)?,
             Some(other) => {
                 return Err(Refusal::NotOpened { got: convert::sink_frame_name(&other) });
@@ -244,8 +239,4 @@ impl Writer<'_> {
 
 fn frame(frame: Out) -> SinkServiceRunResponse {
     SinkServiceRunResponse { frame: Some(frame) }
-}
-
-fn too_large() -> Refusal {
-    Refusal::FrameTooLarge { limit: limits::INBOUND_FRAME }
 }

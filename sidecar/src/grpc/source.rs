@@ -17,8 +17,8 @@ use tokio::{
 use tonic::{Request, Response, Status, Streaming, async_trait};
 
 use super::{
-    Inbound, OPEN_TIMEOUT, Outbound, Shared, convert, convert_source, limits, outbound, read,
-    status::status,
+    Inbound, OPEN_TIMEOUT, Outbound, Shared, convert, convert_source, first, limits, outbound,
+    read, status::status, too_large,
 };
 use crate::{
     refusal::Refusal,
@@ -81,13 +81,7 @@ impl SourceSession {
         &self,
         inbound: &mut Streaming<SourceServiceRunRequest>,
     ) -> Result<(Seat, bool), Refusal> {
-        let missing = Refusal::OpenMissing { seconds: OPEN_TIMEOUT.as_secs() };
-        let first = match timeout(OPEN_TIMEOUT, read(inbound)).await {
-            Ok(Inbound::Frame(first)) => first.frame,
-            Ok(Inbound::TooLarge) => return Err(too_large()),
-            Ok(Inbound::Gone) | Err(_) => return Err(missing),
-        };
-        let open = match first {
+        let open = match first(inbound).await?.frame {
             Some(In::Open(open)) => convert_source::source_open(open)?,
             Some(other) => {
                 return Err(Refusal::NotOpened { got: convert_source::source_frame_name(&other) });
@@ -217,8 +211,4 @@ impl Writer<'_> {
 
 fn frame(frame: Out) -> SourceServiceRunResponse {
     SourceServiceRunResponse { frame: Some(frame) }
-}
-
-fn too_large() -> Refusal {
-    Refusal::FrameTooLarge { limit: limits::INBOUND_FRAME }
 }

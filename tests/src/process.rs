@@ -95,6 +95,16 @@ impl Process {
         }
     }
 
+    /// Waits until `times` of its lines contain `text`.
+    pub async fn count(&self, text: &str, times: usize) {
+        let printed =
+            |output: &String| output.lines().filter(|line| line.contains(text)).count() >= times;
+        let mut output = self.output.clone();
+        if !matches!(timeout(PATIENCE, output.wait_for(printed)).await, Ok(Ok(_))) {
+            panic!("{} did not print `{text}` {times} times:\n{}", self.name, self.output());
+        }
+    }
+
     /// Waits for its end.
     pub async fn exit(&mut self) -> ExitStatus {
         match timeout(PATIENCE, self.child.wait()).await {

@@ -1,8 +1,10 @@
 //! End-to-end tests: one file for each promise.
 
+mod child;
 mod drain;
 mod first_failure;
 mod kills;
+mod operator;
 mod protocol;
 mod sink;
 mod source;

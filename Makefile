@@ -37,6 +37,7 @@ lint: setup
 	tools/check-sinks
 	.tools/bin/cargo-deny --log-level error check bans licenses sources
 	tools/tidy
+	tools/check-readme
 
 # The tests start the programs of this workspace: build them first.
 test-rust: setup

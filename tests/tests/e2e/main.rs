@@ -6,5 +6,6 @@ mod first_failure;
 mod kills;
 mod operator;
 mod protocol;
+mod sdk;
 mod sink;
 mod source;

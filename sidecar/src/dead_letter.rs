@@ -4,7 +4,7 @@ use std::{
     pin::Pin,
     sync::{Arc, OnceLock},
     task::{Context, Poll},
-    time::{Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use danube_sidecar_broker::{Cluster, Outbound, ProducerSpec, PublishError, Publisher};
@@ -16,6 +16,10 @@ use crate::config::Connector;
 
 /// Longest `x-failure-reason`, in bytes.
 const MAX_REASON: usize = 1024;
+
+/// Waits before a dead letter that was not accepted is tried again.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const MAX_PAUSE: Duration = Duration::from_secs(60);
 
 /// The dead letters of one sink that are on their way. As a stream: the records
 /// whose dead letter is confirmed.
@@ -82,15 +86,34 @@ impl Destination {
         })
     }
 
-    async fn publish(&self, message: Outbound) {
+    async fn publish(&self, letter: Outbound) {
         let publisher = self.publisher.get_or_init(|| self.connect());
-        let slim = without_payload(&message);
-        let Err(PublishError::TooLarge { size, .. }) = publisher.publish(message).await else {
-            return;
-        };
-        warn!(topic = self.topic, size, "dead letter goes without its payload: it is too large");
-        if let Err(error) = publisher.publish(slim).await {
-            warn!(topic = self.topic, %error, "dead letter cannot be published at all: dropped");
+        publish_until_confirmed(&**publisher, &self.topic, letter).await;
+    }
+}
+
+/// Publishes a dead letter and comes back when it is confirmed, however long that
+/// takes: a record whose letter is not accepted stays unresolved. One that is too
+/// large goes without its payload.
+pub async fn publish_until_confirmed(publisher: &dyn Publisher, topic: &str, letter: Outbound) {
+    let mut letter = letter;
+    let mut pause = FIRST_PAUSE;
+    loop {
+        match publisher.publish(letter.clone()).await {
+            Ok(()) => return,
+            Err(PublishError::TooLarge { size, .. }) if !letter.payload.is_empty() => {
+                warn!(topic, size, "dead letter goes without its payload: it is too large");
+                letter = without_payload(&letter);
+            }
+            Err(error) => {
+                warn!(
+                    topic, %error,
+                    "dead letter is not accepted, so its record stays unresolved: mend the topic, \
+                     or turn [dead_letter] off; trying again"
+                );
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(MAX_PAUSE);
+            }
         }
     }
 }
@@ -162,6 +185,8 @@ fn unix_millis(moment: Instant) -> u128 {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
+
     use danube_sidecar_core::{
         outcome::FailureClass,
         record::{Identity, Record},
@@ -217,6 +242,44 @@ mod tests {
     #[test]
     fn incoming_attributes_of_the_sidecars_names_are_overwritten() {
         assert_eq!(attribute(&outbound(&letter(), "orders"), "x-connector"), ["orders"]);
+    }
+
+    /// Refuses a number of messages, each in its own way, and keeps what it accepts.
+    #[derive(Default)]
+    struct Picky {
+        refusals: Mutex<Vec<PublishError>>,
+        accepted: Mutex<Vec<Outbound>>,
+    }
+
+    impl Publisher for Picky {
+        fn publish(&self, message: Outbound) -> BoxFuture<'_, Result<(), PublishError>> {
+            let refusal = self.refusals.lock().unwrap().pop();
+            Box::pin(async move {
+                if let Some(refusal) = refusal {
+                    return Err(refusal);
+                }
+                self.accepted.lock().unwrap().push(message);
+                Ok(())
+            })
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_letter_that_is_not_accepted_is_tried_until_it_is() {
+        let refused = || PublishError::Invalid { detail: "schema".to_owned() };
+        let picky = Picky { refusals: Mutex::new(vec![refused(), refused()]), ..Picky::default() };
+        publish_until_confirmed(&picky, "/default/dlq", outbound(&letter(), "orders")).await;
+        assert_eq!(picky.accepted.lock().unwrap().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_letter_that_is_too_large_goes_without_its_payload() {
+        let too_large = PublishError::TooLarge { size: 9, limit: 8 };
+        let picky = Picky { refusals: Mutex::new(vec![too_large]), ..Picky::default() };
+        publish_until_confirmed(&picky, "/default/dlq", outbound(&letter(), "orders")).await;
+        let accepted = picky.accepted.lock().unwrap();
+        assert!(accepted[0].payload.is_empty());
+        assert_eq!(attribute(&accepted[0], "x-payload-omitted"), ["7"]);
     }
 
     #[test]

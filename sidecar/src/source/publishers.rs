@@ -82,6 +82,11 @@ impl Publishers {
 }
 
 impl Destination {
+    /// The topic.
+    pub(super) fn topic(&self) -> &str {
+        &self.spec.topic
+    }
+
     /// The publisher, connected at the first call.
     pub(super) fn publisher(&self) -> &Arc<dyn Publisher> {
         self.publisher.get_or_init(|| self.cluster.publisher(self.spec.clone()))

@@ -20,6 +20,7 @@ use tracing::{info, warn};
 use super::{Outlet, Progress, Publishers, Rejected, SETTLE};
 use crate::{
     config::{Connector, OnReject},
+    dead_letter::publish_until_confirmed,
     grpc::MAX_RECORD,
     metrics::SourceMetrics,
     refusal::Refusal,
@@ -317,9 +318,7 @@ impl Session {
         };
         let letter = dead_letter(message, &rejected, &self.parts.connector.name);
         self.publishes.push(Box::pin(async move {
-            if let Err(error) = destination.publisher().publish(letter).await {
-                warn!(number = rejected.number, %error, "dead letter cannot be published: dropped");
-            }
+            publish_until_confirmed(&**destination.publisher(), destination.topic(), letter).await;
             Published::DeadLettered { rejected }
         }));
         Ok(())

@@ -343,7 +343,3 @@ fn check_url(key: &str, url: &str) -> Result<(), ConfigError> {
             .to_owned(),
     })
 }
-
-#[cfg(test)]
-#[path = "load_tests.rs"]
-mod tests;

@@ -1,6 +1,8 @@
 //! One file, many mistakes: what the operator reads.
 
-use super::*;
+use std::fs;
+
+use danube_sidecar::config::{Config, ConfigError, Environment, Overrides, load};
 
 fn load_text(text: &str, environment: &[(&str, &str)]) -> Result<Config, ConfigError> {
     let folder = tempfile::tempdir().unwrap();

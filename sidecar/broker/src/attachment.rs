@@ -26,6 +26,8 @@ const MOST_ACKS: usize = 16;
 /// took for closed while it was opened shows so.
 const FIRST_HEALTH_CHECK: Duration = Duration::from_secs(1);
 const HEALTH_CHECK: Duration = Duration::from_secs(5);
+/// How long outstanding acks keep a stream open that is to be closed.
+const FAREWELL: Duration = Duration::from_secs(1);
 /// How long another client may take to open our stream a second time.
 const REOPENING: Duration = Duration::from_millis(300);
 
@@ -53,7 +55,16 @@ pub(crate) struct Attachment<'p> {
     next_health_check: Instant,
     checking: bool,
     reliability: Reliability,
-    closing: bool,
+    leaving: Option<Leaving>,
+}
+
+/// What the last acks are answered for.
+#[derive(Clone, Copy, Debug)]
+enum Leaving {
+    /// The subscription closes; its owner bounds the time.
+    ToClose,
+    /// It was told to detach, and does so then at the latest.
+    ToDetach(Instant),
 }
 
 /// What comes back from calls that are under way.
@@ -82,18 +93,18 @@ impl<'p> Attachment<'p> {
             next_health_check: now + FIRST_HEALTH_CHECK,
             checking: false,
             reliability: Reliability::default(),
-            closing: false,
+            leaving: None,
         }
     }
 
     /// Serves until the stream ends, or must end.
     pub(crate) async fn serve(mut self) -> Ended {
-        let closing = self.partition.context.closing.clone();
+        let context = self.partition.context.clone();
         let acks = Arc::clone(&self.partition.acks);
         loop {
             self.start_calls();
-            if self.closing && self.is_settled() {
-                return Ended::Closed;
+            if let Some(ended) = self.left() {
+                return ended;
             }
             let wake_at = tokio::time::Instant::from_std(self.next_deadline());
             let ended = tokio::select! {
@@ -116,15 +127,40 @@ impl<'p> Attachment<'p> {
                     self.answered(answer)
                 }
                 () = tokio::time::sleep_until(wake_at) => self.on_time().await,
-                () = closing.cancelled(), if !self.closing => {
-                    self.closing = true;
+                () = context.closing.cancelled(), if !self.closes() => {
+                    self.leaving = Some(Leaving::ToClose);
+                    self.resolve(&acks.take());
+                    None
+                }
+                () = context.wanted(false), if self.leaving.is_none() => {
+                    self.leaving = Some(Leaving::ToDetach(now() + FAREWELL));
                     self.resolve(&acks.take());
                     None
                 }
             };
             if let Some(reason) = ended {
-                return if self.closing { Ended::Closed } else { Ended::Detached(reason) };
+                return self.end(reason);
             }
+        }
+    }
+
+    fn closes(&self) -> bool {
+        matches!(self.leaving, Some(Leaving::ToClose))
+    }
+
+    /// How it has ended, where it was leaving and nothing holds it any more.
+    fn left(&self) -> Option<Ended> {
+        match self.leaving? {
+            Leaving::ToDetach(latest) if now() >= latest => Some(self.end(DetachReason::Asked)),
+            _ => self.is_settled().then(|| self.end(DetachReason::Asked)),
+        }
+    }
+
+    fn end(&self, reason: DetachReason) -> Ended {
+        match self.leaving {
+            None => Ended::Detached(reason),
+            Some(Leaving::ToDetach(_)) => Ended::Detached(DetachReason::Asked),
+            Some(Leaving::ToClose) => Ended::Closed,
         }
     }
 
@@ -137,7 +173,8 @@ impl<'p> Attachment<'p> {
         if !self.reliability.is_none() {
             self.note_delivery(record.identity.offset);
         }
-        if !self.closing {
+        // What comes while leaving comes again.
+        if self.leaving.is_none() {
             self.partition.tell(SubscriptionEvent::Delivered(record)).await;
         }
     }
@@ -286,8 +323,12 @@ impl<'p> Attachment<'p> {
         let health = (!self.checking).then_some(self.next_health_check);
         let drain = self.drain.as_ref().map(Drain::deadline);
         let gaps = partition.gaps.deadline().filter(|_| self.drain.is_none());
-        let deadlines =
-            [health, drain, gaps, partition.lease.next_deadline(), partition.mark.idle_at()];
+        let leaving = match self.leaving {
+            Some(Leaving::ToDetach(latest)) => Some(latest),
+            _ => None,
+        };
+        let renewal = partition.lease.next_deadline();
+        let deadlines = [health, drain, gaps, leaving, renewal, partition.mark.idle_at()];
         let far = now() + HEALTH_CHECK;
         deadlines.into_iter().flatten().min().unwrap_or(far)
     }

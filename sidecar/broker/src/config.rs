@@ -95,6 +95,21 @@ pub struct SubscriptionSpec {
     /// No other consumer takes part, so that a hole in the offsets is a loss. MUST
     /// be false where several consumers share the subscription.
     pub sole_consumer: bool,
+    /// Who keeps in the store how far each partition was seen.
+    pub marks: Marks,
+}
+
+/// Who keeps a partition's contiguous offset in the store, below which nothing is
+/// told as a gap after a restart.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Marks {
+    /// The subscription itself, with an upper bound that acks wait for: a gap that
+    /// opened while the sidecar was dead may stay unseen.
+    #[default]
+    Room,
+    /// The caller, in one commit with the records it appends: gaps are exact. The
+    /// subscription reads the offset at start and acks wait for nothing.
+    Caller,
 }
 
 /// A topic to publish to.

@@ -34,7 +34,7 @@ use futures::{Stream, future::BoxFuture};
 
 pub use cluster::{BrokerHealth, Cluster};
 pub use config::{
-    ClientCertificate, ClusterConfig, ProducerSpec, SubscriptionKind, SubscriptionSpec, Tls,
+    ClientCertificate, ClusterConfig, Marks, ProducerSpec, SubscriptionKind, SubscriptionSpec, Tls,
 };
 pub use error::{CallError, ClusterError};
 pub use schema::SchemaInfo;
@@ -55,6 +55,21 @@ pub trait Subscription: Stream<Item = SubscriptionEvent> + Send + Unpin {
     /// The caller MUST NOT ack an offset for a record whose identity is not the
     /// one last delivered there (offsets repeat after a broker's crash).
     fn ack(&mut self, partition: &Arc<str>, offset: u64);
+
+    /// Closes the streams, so that no clock runs at the broker: what is un-acked can
+    /// wait for any time without using up a redelivery. Never blocks.
+    ///
+    /// Acks given before are still sent, for a second at most; later ones are not.
+    /// Each attached partition ends with `Detached { reason: Asked }`, and nothing
+    /// comes until [`Subscription::attach`]. A partition that is not known to the
+    /// broker yet is still attached for a moment, because a subscription begins with
+    /// its first attach.
+    fn detach(&mut self);
+
+    /// Opens the streams again: what is un-acked comes once more. Never blocks. A
+    /// subscription starts attached. When it follows a detach at once, the streams
+    /// may stay open and no event tell of it.
+    fn attach(&mut self);
 
     /// Stops taking new records, has the outstanding acks answered, and ends.
     /// The caller bounds the time by dropping the future.
@@ -109,6 +124,8 @@ pub enum DetachReason {
     Resubscribe,
     /// Nothing came although there should be something.
     Silent,
+    /// The subscription was told to detach, see [`Subscription::detach`].
+    Asked,
 }
 
 /// What keeps a subscription from running.

@@ -11,7 +11,7 @@ use danube_sidecar_core::record::Record;
 use danube_sidecar_store::Store;
 use futures::{FutureExt, Stream, future::BoxFuture};
 use tokio::{
-    sync::mpsc,
+    sync::{mpsc, watch},
     task::{Id, JoinError, JoinSet},
 };
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
@@ -38,11 +38,13 @@ impl Cluster {
         let (sender, events) = mpsc::channel(QUEUE);
         let queues = AckQueues::default();
         let closing = self.stop().child_token();
+        let (wish, wanted) = watch::channel(true);
         let context = Context {
             cluster: self.clone(),
             store,
             spec: Arc::new(spec),
             events: sender,
+            wanted,
             closing: closing.clone(),
         };
         let supervisor = Supervisor {
@@ -53,7 +55,7 @@ impl Cluster {
             trouble: None,
         };
         let task = AbortOnDropHandle::new(self.tasks().spawn(supervisor.run()));
-        Box::pin(Partitions { events, queues, seen: HashMap::new(), closing, task })
+        Box::pin(Partitions { events, queues, seen: HashMap::new(), wish, closing, task })
     }
 }
 
@@ -62,6 +64,8 @@ struct Partitions {
     events: mpsc::Receiver<SubscriptionEvent>,
     queues: AckQueues,
     seen: HashMap<Arc<str>, SeenDeliveries>,
+    /// Whether the partitions are to be attached.
+    wish: watch::Sender<bool>,
     closing: CancellationToken,
     task: AbortOnDropHandle<()>,
 }
@@ -106,6 +110,14 @@ impl Subscription for Partitions {
         if let Some(seen) = self.seen.get_mut(partition) {
             seen.ack(offset);
         }
+    }
+
+    fn detach(&mut self) {
+        self.wish.send_replace(false);
+    }
+
+    fn attach(&mut self) {
+        self.wish.send_replace(true);
     }
 
     fn close(self: Box<Self>) -> BoxFuture<'static, ()> {

@@ -2,6 +2,7 @@
 //! DANUBE_SERVICE_URL names. What needs switches or kills is always embedded.
 
 mod acks;
+mod detaching;
 mod discovery;
 mod losses;
 mod network;

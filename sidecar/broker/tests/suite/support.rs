@@ -18,8 +18,8 @@ use danube_core::{
 };
 use danube_devbroker::{Config, DevBroker, Oddities};
 use danube_sidecar_broker::{
-    BoxSubscription, Cluster, ClusterConfig, DetachReason, Outbound, ProducerSpec, Publisher,
-    SubscriptionEvent, SubscriptionKind, SubscriptionSpec,
+    BoxSubscription, Cluster, ClusterConfig, DetachReason, Marks, Outbound, ProducerSpec,
+    Publisher, SubscriptionEvent, SubscriptionKind, SubscriptionSpec,
 };
 use danube_sidecar_core::record::Record;
 use danube_sidecar_store::Store;
@@ -126,6 +126,7 @@ pub(crate) fn subscription(topic: &Arc<str>) -> SubscriptionSpec {
         key_filters: Vec::new(),
         create_topic: false,
         sole_consumer: true,
+        marks: Marks::Room,
     }
 }
 
@@ -196,7 +197,7 @@ impl Reader {
         reader
     }
 
-    async fn read(&mut self) -> SubscriptionEvent {
+    pub(crate) async fn read(&mut self) -> SubscriptionEvent {
         tokio::time::timeout(PATIENCE, self.subscription.next())
             .await
             .expect("an event comes in time")
@@ -278,6 +279,11 @@ impl Reader {
     /// Whether `unwanted` was among what earlier waits passed over.
     pub(crate) fn passed(&self, unwanted: impl Fn(&SubscriptionEvent) -> bool) -> bool {
         self.passed.iter().any(unwanted)
+    }
+
+    /// Forgets what earlier waits passed over.
+    pub(crate) fn forget_passed(&mut self) {
+        self.passed.clear();
     }
 
     /// Has the outstanding acks answered, and ends.

@@ -5,6 +5,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
+    ops::Range,
     sync::Arc,
     time::Duration,
 };
@@ -72,6 +73,8 @@ pub(crate) struct Subscription {
     pub(crate) stalling: Stalling,
     /// Reads the live channel, not the log restored from disk.
     pub(crate) live: bool,
+    /// Passed over, for the audit to take.
+    pub(crate) skipped: Vec<Range<u64>>,
 }
 
 /// Another consumer name holds the exclusive subscription.
@@ -102,6 +105,7 @@ impl Subscription {
             due: None,
             stalling: Stalling::default(),
             live: true,
+            skipped: Vec::new(),
         }
     }
 

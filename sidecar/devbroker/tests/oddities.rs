@@ -271,7 +271,7 @@ async fn offset_after_a_kill(oddity: Option<&str>) -> Option<u64> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn offsets_are_used_again_after_a_crash() {
-    let Some(offset) = offset_after_a_kill(Some("offsets-repeat")).await else { return };
+    let Some(offset) = offset_after_a_kill(Some("forgets-confirmed")).await else { return };
     assert_eq!(offset, 0);
 }
 

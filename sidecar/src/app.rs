@@ -8,7 +8,9 @@ use std::{sync::Arc, time::Duration};
 use danube_sidecar_broker::{
     BrokerHealth, ClientCertificate, Cluster, ClusterConfig, ClusterError, Tls,
 };
-use danube_sidecar_store::{Store, StoreError};
+use danube_sidecar_store::{
+    Checkpoints, LocationError, ObjectCheckpoints, ObjectLocation, Store, StoreError,
+};
 use metrics_exporter_prometheus::{BuildError, PrometheusBuilder};
 use tokio::{sync::watch, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -35,6 +37,9 @@ pub enum AppError {
     /// The data directory.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The checkpoint store.
+    #[error("the checkpoint store cannot be used: {0}")]
+    Checkpoints(#[from] LocationError),
     /// The cluster's configuration.
     #[error(transparent)]
     Cluster(#[from] ClusterError),
@@ -94,6 +99,7 @@ pub async fn run(
     let (stopping, closing) = (CancellationToken::new(), CancellationToken::new());
     let parts = connectors::Parts {
         cluster: cluster.clone(),
+        checkpoints: checkpoints(config.checkpoints.as_ref(), &store)?,
         store,
         shutdown: stopping.clone(),
         tasks: tasks.connectors.clone(),
@@ -173,6 +179,20 @@ async fn shut_down(
     tasks.service.close();
     tasks.service.wait().await;
     cluster.shutdown().await;
+}
+
+/// Where positions are durable: in the object store that is named, else in ours.
+///
+/// # Errors
+/// When the location cannot be used.
+pub fn checkpoints(
+    location: Option<&ObjectLocation>,
+    store: &Store,
+) -> Result<Arc<dyn Checkpoints>, LocationError> {
+    Ok(match location {
+        Some(location) => Arc::new(ObjectCheckpoints::new(location)?),
+        None => Arc::new(store.clone()),
+    })
 }
 
 /// Logs when the broker comes and goes.

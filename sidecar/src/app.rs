@@ -17,6 +17,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{info, warn};
 
 use crate::{
+    admin::{self, Desk, Guard},
     child::Supervisor,
     config::{Config, Danube},
     connectors::{self, Connectors},
@@ -94,19 +95,31 @@ pub async fn run(
         Some(data_dir) => Store::open(data_dir)?,
         None => Store::in_memory()?,
     };
-    let cluster = Cluster::new(cluster_config(&config.danube))?;
+    let cluster = cluster(&config.danube)?;
     let tasks = Tasks::default();
     let (stopping, closing) = (CancellationToken::new(), CancellationToken::new());
+    let checkpoints = checkpoints(config.checkpoints.as_ref(), &store)?;
     let parts = connectors::Parts {
         cluster: cluster.clone(),
-        checkpoints: checkpoints(config.checkpoints.as_ref(), &store)?,
-        store,
+        checkpoints: Arc::clone(&checkpoints),
+        store: store.clone(),
         shutdown: stopping.clone(),
         tasks: tasks.connectors.clone(),
     };
     let connectors = Arc::new(Connectors::start(config.clone(), parts).await?);
 
     let auth = Auth::new(config.sidecar.token_file.clone());
+    let desk = Desk {
+        config: Arc::new(config.clone()),
+        store: config.sidecar.data_dir.is_some().then_some(store),
+        checkpoints,
+        cluster: cluster.clone(),
+        connectors: Some(Arc::clone(&connectors)),
+    };
+    let admin = admin::router(desk, Guard::Http { auth: auth.clone(), address: http_address });
+    if let Some(data_dir) = &config.sidecar.data_dir {
+        admin::announce(data_dir, http_address);
+    }
     let shared =
         Shared { connectors: Arc::clone(&connectors), auth, tasks: tasks.sessions.clone() };
     let acceptor = Acceptor {
@@ -127,7 +140,7 @@ pub async fn run(
         stop: stopping.clone(),
     };
     tasks.service.spawn(async move {
-        if let Err(error) = http::serve(pages, http_listener).await {
+        if let Err(error) = http::serve(pages, admin, http_listener).await {
             warn!(%error, "the HTTP server ended");
         }
     });
@@ -214,6 +227,14 @@ async fn report_broker(
             () = closing.cancelled() => return,
         }
     }
+}
+
+/// The cluster that the configuration names. It connects when it is used.
+///
+/// # Errors
+/// When the configuration cannot be used.
+pub fn cluster(danube: &Danube) -> Result<Cluster, AppError> {
+    Ok(Cluster::new(cluster_config(danube))?)
 }
 
 fn cluster_config(danube: &Danube) -> ClusterConfig {

@@ -51,6 +51,7 @@ pub struct CheckpointCommand {
 #[derive(Clone, Debug, Subcommand)]
 pub enum CheckpointAction {
     /// Show where a source resumes
+    #[command(after_help = EXIT_CODES)]
     Get {
         #[command(flatten)]
         #[allow(missing_docs, reason = "flattened")]
@@ -59,6 +60,7 @@ pub enum CheckpointAction {
         connector: String,
     },
     /// Set where a source resumes; refused while it has a session
+    #[command(after_help = EXIT_CODES)]
     Set {
         #[command(flatten)]
         #[allow(missing_docs, reason = "flattened")]
@@ -73,6 +75,7 @@ pub enum CheckpointAction {
         metadata: Option<String>,
     },
     /// Forget where a source stands, so that it starts afresh; refused while it has a session
+    #[command(after_help = EXIT_CODES)]
     Reset {
         #[command(flatten)]
         #[allow(missing_docs, reason = "flattened")]

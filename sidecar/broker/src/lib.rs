@@ -22,6 +22,7 @@ mod probe;
 mod producer;
 mod publisher;
 mod schema;
+mod silence;
 mod subscribe;
 mod subscription;
 mod token;

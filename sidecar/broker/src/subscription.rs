@@ -208,7 +208,9 @@ impl Supervisor {
         let queue = Arc::clone(queues.entry(Arc::clone(&name)).or_default());
         drop(queues);
         let partition = Partition::new(self.context.clone(), Arc::clone(&name), queue);
-        let task = self.running.spawn(partition.run());
+        // Tracked too: when the set is dropped its tasks end a little later.
+        let running = self.context.cluster.tasks().track_future(partition.run());
+        let task = self.running.spawn(running);
         self.names.insert(task.id(), name);
     }
 

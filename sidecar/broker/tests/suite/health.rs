@@ -176,9 +176,9 @@ fn stand_still(url: &str, topic: &Arc<str>) {
         runtime.block_on(async move {
             let cluster = cluster_at(&url, |_| {});
             publish_numbers(&*cluster.publisher(producer(&topic, 0)), 0..3).await;
+            tokio::time::sleep(4 * ACK_TIMEOUT).await;
         });
     });
-    std::thread::sleep(4 * ACK_TIMEOUT);
     publishing.join().unwrap();
 }
 

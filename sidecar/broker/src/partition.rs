@@ -312,6 +312,6 @@ pub(crate) fn trouble_of(error: &CallError, topic: Arc<str>) -> Trouble {
     match error.class() {
         Class::Away | Class::Moved => Trouble::BrokerAway { detail },
         Class::Missing => Trouble::TopicMissing { topic },
-        Class::Refused | Class::Invalid => Trouble::Refused { topic, detail },
+        Class::Refused | Class::Taken | Class::Invalid => Trouble::Refused { topic, detail },
     }
 }

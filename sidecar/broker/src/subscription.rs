@@ -146,6 +146,7 @@ impl Supervisor {
     async fn run(mut self) {
         let closing = self.context.closing.clone();
         let mut backoff = Backoff::calls();
+        let mut restarts = Backoff::calls();
         loop {
             let found = tokio::select! {
                 () = closing.cancelled() => break,
@@ -159,8 +160,12 @@ impl Supervisor {
             };
             tokio::select! {
                 () = closing.cancelled() => break,
-                Some(ended) = self.running.join_next_with_id() => self.ended(ended),
-                () = self.context.cluster.pause(pause) => {}
+                Some(ended) = self.running.join_next_with_id() => {
+                    self.ended(ended);
+                    // Started again at once, but never in a tight loop.
+                    tokio::time::sleep(restarts.pause()).await;
+                }
+                () = self.context.cluster.pause(pause) => restarts.reset(),
             }
         }
         while let Some(ended) = self.running.join_next_with_id().await {
@@ -214,8 +219,8 @@ impl Supervisor {
         self.names.insert(task.id(), name);
     }
 
-    /// A partition's task ends when the subscription closes. If it panicked, the
-    /// next discovery starts it again.
+    /// A partition's task ends when the subscription closes. If it panicked, it is
+    /// started again by the discovery that follows.
     fn ended(&mut self, ended: Result<(Id, ()), JoinError>) {
         let id = match &ended {
             Ok((id, ())) => *id,

@@ -22,6 +22,7 @@ mod offer;
 mod quarantine;
 mod settings;
 mod status;
+mod suspects;
 mod worker;
 
 use std::{
@@ -134,6 +135,7 @@ impl Dispatch {
         let attending = &self.attending;
         let lane = self.lanes.of(&record, |hash| membership::choose(attending, hash));
         let key = self.ledger.insert(now, record, fingerprint, bytes);
+        self.suspect_again(key);
         self.line_up(lane, key, bytes);
         Admission::Taken
     }
@@ -168,6 +170,7 @@ impl Dispatch {
             .collect();
         let mut lanes = BTreeSet::new();
         for &(key, lane) in &unoffered {
+            self.forget_suspect(key);
             self.ledger.forget(key);
             lanes.extend(lane);
         }
@@ -229,13 +232,13 @@ impl Dispatch {
     }
 
     fn line_up(&mut self, lane_key: Key, key: Key, bytes: usize) {
-        if let Some(entry) = self.ledger.get_mut(key) {
-            entry.lane = Some(lane_key);
-        }
+        let Some(entry) = self.ledger.get_mut(key) else { return };
+        entry.lane = Some(lane_key);
         if let Some(lane) = self.lanes.get_mut(lane_key) {
             lane.members += 1;
             lane.fresh.push_back(key);
             lane.fresh_held += Held::one(bytes);
+            lane.fresh_suspects += usize::from(entry.suspect);
         }
         self.settle(lane_key);
     }
@@ -245,9 +248,10 @@ impl Dispatch {
         let before = lane.fresh.len();
         lane.fresh.retain(|&key| self.ledger.get(key).is_some());
         lane.members -= before - lane.fresh.len();
-        lane.fresh_held = Held::default();
+        (lane.fresh_held, lane.fresh_suspects) = (Held::default(), 0);
         for entry in lane.fresh.iter().filter_map(|&key| self.ledger.get(key)) {
             lane.fresh_held += Held::one(entry.bytes);
+            lane.fresh_suspects += usize::from(entry.suspect);
         }
         self.settle(lane_key);
     }

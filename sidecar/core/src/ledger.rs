@@ -250,11 +250,5 @@ mod tests {
     #[test]
     fn an_entry_takes_at_most_160_bytes_beside_its_record() {
         assert!(size_of::<Entry>() <= 160, "{}", size_of::<Entry>());
-        eprintln!(
-            "ENTRY {} lane {} slot-key {}",
-            size_of::<Entry>(),
-            size_of::<crate::lane::Lane>(),
-            size_of::<(Fingerprint, Known)>()
-        );
     }
 }

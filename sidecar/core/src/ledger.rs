@@ -242,3 +242,13 @@ impl Ledger {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_takes_at_most_160_bytes_beside_its_record() {
+        assert!(size_of::<Entry>() <= 160, "{}", size_of::<Entry>());
+    }
+}

@@ -10,10 +10,11 @@
 //! - After a crash it is left aside for a while, long for the time that it was in
 //!   hand, and meanwhile everything else flows. Who kills workers often enough to
 //!   hit it twice will hit others meanwhile, and such a crash speaks for it.
-//! - Where workers also crashed without it, it takes one crash more.
+//! - For each crash without it, of the last minutes, it takes one crash more, and
+//!   also when it was long in hand.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, VecDeque},
     time::{Duration, Instant},
 };
 
@@ -26,9 +27,20 @@ pub(super) const SUSPICIOUS: u32 = 2;
 /// Crashes alone in a row that convict.
 const CONVICTING: u32 = 2;
 
+/// In hand for so long at a crash: for each of these one crash more, because the
+/// longer it takes, the more likely is a kill from outside.
+const SLOW: [Duration; 2] = [Duration::from_millis(20), Duration::from_millis(200)];
+
+/// How many more it takes at most, for all reasons.
+const MOST_DOUBTS: u32 = 4;
+
+/// How long a crash is remembered, and how many are.
+const RECENT: Duration = Duration::from_secs(600);
+const MOST_CRASHES: usize = 64;
+
 /// Crashes alone that convict although others came between: where workers are
 /// killed all the time, a record must not be tried for ever.
-const TOO_MANY: u32 = 8;
+const TOO_MANY: u32 = 16;
 
 /// Crashes alone, of any suspects, without an answer between, that show that the
 /// connector does not work at all.
@@ -66,8 +78,8 @@ pub(super) struct Quarantine {
     pub(super) worker: Option<WorkerId>,
     /// Whether it has one in hand.
     pub(super) busy: bool,
-    /// Crashes of workers since the start.
-    crashes: u32,
+    /// The latest crashes of workers, of the last minutes.
+    crashes: VecDeque<Instant>,
     /// Of suspects alone, since the last answer.
     unanswered: u32,
     /// When the last offered of all records that succeeded was offered.
@@ -145,8 +157,12 @@ impl Quarantine {
 
     /// A worker crashed. Unless it was a suspect's trial, that speaks for all who
     /// were not in its hands; tells whose suspicion changed.
-    pub(super) fn crashed(&mut self, trial: bool) -> Vec<Key> {
-        self.crashes = self.crashes.saturating_add(1);
+    pub(super) fn crashed(&mut self, now: Instant, trial: bool) -> Vec<Key> {
+        let is_old = |at: &Instant| now.saturating_duration_since(*at) > RECENT;
+        while self.crashes.len() == MOST_CRASHES || self.crashes.front().is_some_and(is_old) {
+            self.crashes.pop_front();
+        }
+        self.crashes.push_back(now);
         let spoken_for = |suspect: &&mut Suspect| !trial && suspect.suspicion.in_a_row > 0;
         let suspects = self.suspects.values_mut().filter(spoken_for);
         suspects
@@ -180,13 +196,14 @@ impl Quarantine {
         } else {
             suspicion.in_a_row = 1;
         }
-        let elsewhere = self.crashes > suspicion.crashes;
-        let convicting = CONVICTING + u32::from(elsewhere);
+        let elsewhere = (self.crashes.len() as u32).saturating_sub(suspicion.crashes);
+        let in_hand = now.saturating_duration_since(since);
+        let slow = SLOW.iter().filter(|&&slow| in_hand >= slow).count() as u32;
+        let convicting = CONVICTING + (elsewhere + slow).min(MOST_DOUBTS);
         if suspicion.in_a_row >= convicting || (proven && suspicion.alone >= TOO_MANY) {
             return Finding::Convicted;
         }
-        let aside = (now.saturating_duration_since(since) * ASIDE_FACTOR)
-            .clamp(SHORTEST_ASIDE, LONGEST_ASIDE);
+        let aside = in_hand.saturating_mul(ASIDE_FACTOR).clamp(SHORTEST_ASIDE, LONGEST_ASIDE);
         Finding::Aside(now + aside)
     }
 

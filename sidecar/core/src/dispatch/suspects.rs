@@ -46,7 +46,7 @@ impl Dispatch {
         let trial = held.first().filter(|_| held.len() == 1).copied();
         let trial = trial.filter(|&key| self.ledger.get(key).is_some_and(|entry| entry.suspect));
         if crashed {
-            for key in self.quarantine.crashed(trial.is_some()) {
+            for key in self.quarantine.crashed(now, trial.is_some()) {
                 self.tell_suspicion(key);
             }
         }

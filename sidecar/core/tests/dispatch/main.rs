@@ -1,6 +1,7 @@
 //! The rules of the sink side: each on its own, then all against a naive model.
 
 mod breaker;
+mod killers;
 mod lanes;
 mod model;
 mod outcomes;

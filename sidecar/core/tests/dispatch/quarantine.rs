@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use danube_sidecar_core::{
-    dispatch::{Breaker, DeadLetter, Departure, Event, Suspicion, WorkerId},
+    dispatch::{Breaker, DeadLetter, Departure, Event, Settings, Suspicion, WorkerId},
     outcome::{FailureClass, Outcome, Resolution},
     record::Fingerprint,
 };
@@ -37,7 +37,11 @@ impl Bench {
 
 /// Two crashes with offsets 0, 1 and 2 in hand, of three keys.
 fn three_suspects() -> (Bench, WorkerId) {
-    let mut bench = Bench::new(settings());
+    suspects_of_settings(settings())
+}
+
+fn suspects_of_settings(settings: Settings) -> (Bench, WorkerId) {
+    let mut bench = Bench::new(settings);
     let worker = bench.join(worker());
     suspects_of(bench, worker)
 }
@@ -83,20 +87,48 @@ fn what_was_in_hand_at_two_crashes_is_offered_alone_one_by_one_and_in_order() {
 }
 
 #[test]
-fn a_worker_holds_nothing_else_when_a_suspect_comes() {
+fn a_suspect_waits_until_its_worker_holds_nothing_else() {
+    let mut bench = Bench::new(settings());
+    let staying = bench.join(window(1));
+    bench.admit(None, [9]);
+    assert_eq!(bench.offered(staying), [(9, 1)]);
+    bench.admit(None, 0..2);
+    for _ in 0..2 {
+        let crashing = bench.join(worker());
+        assert_eq!(bench.offered(crashing).len(), 2);
+        bench.dispatch.leave(bench.now, crashing, Departure::Crashed);
+    }
+    bench.dispatch.resize(staying, Some(10), None);
+    bench.admit(None, [10]);
+    assert_eq!(bench.offered(staying), []);
+    bench.ack(staying, 1);
+    assert_eq!(bench.offered(staying), [(0, 3)]);
+}
+
+#[test]
+fn a_paused_worker_gets_no_suspect() {
     let (mut bench, first) = three_suspects();
+    bench.dispatch.resize(first, Some(0), None);
+    assert_eq!(bench.offered(first), []);
+    bench.dispatch.resize(first, Some(10), None);
     assert_eq!(bench.offered(first), [(0, 3)]);
-    bench.ack(first, 1);
-    bench.dispatch.leave(bench.now, first, Departure::Released);
-    bench.admit(Some("d"), [3]);
-    let next = bench.join(window(0));
-    assert_eq!(bench.offered(next), [], "it is paused");
-    bench.dispatch.resize(next, Some(10), None);
-    assert_eq!(bench.offered(next), [(1, 3)]);
-    bench.ack(next, 1);
-    assert_eq!(bench.offered(next), [(2, 3)]);
-    bench.ack(next, 2);
-    assert_eq!(bench.offered(next), [(3, 1)]);
+}
+
+#[test]
+fn without_dead_letters_a_killer_is_given_up() {
+    let (bench, worker) = suspects_of_settings(Settings { dead_letters: false, ..settings() });
+    let (mut bench, worker) = alone_once(bench, worker);
+    bench.pass(ASIDE);
+    bench.offered(worker);
+    bench.events();
+    bench.crash(worker);
+    let events = bench.events();
+    let given_up = |event: &Event| matches!(event, Event::GivenUp(letter) if letter.class == FailureClass::Crash);
+    assert!(events.iter().any(given_up), "{events:?}");
+    let skipped = |event: &Event| {
+        matches!(event, Event::Resolved { offset: 0, how: Resolution::Skipped, .. })
+    };
+    assert!(events.iter().any(skipped), "{events:?}");
 }
 
 #[test]

@@ -10,13 +10,14 @@ use std::{
 
 use danube_sidecar_broker::{CallError, Cluster, SchemaInfo};
 use danube_sidecar_core::record::SchemaRef;
-use danube_sidecar_store::{Checkpoints, Position, Store};
+use danube_sidecar_store::{Checkpoints, InboxSettings, LetterSettings, Letters, Position, Store};
 use tokio::sync::Mutex;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::warn;
 
 use crate::{
-    config::{Config, Connector},
+    config::{Config, Connector, DeadLetters},
+    intake::Buffers,
     refusal::Refusal,
     session::{Caller, SinkOpen, SourceOpen},
     sink::{self, Driver, Plan, Sink},
@@ -27,6 +28,7 @@ use crate::{
 pub struct Connectors {
     config: Config,
     parts: Parts,
+    buffers: Buffers,
     sinks: Mutex<HashMap<String, Sink>>,
     sources: Mutex<HashMap<String, Arc<Source>>>,
 }
@@ -53,6 +55,7 @@ impl Connectors {
     /// When the file asks for something that the sidecar refuses.
     pub async fn start(config: Config, parts: Parts) -> Result<Self, Refusal> {
         let connectors = Self {
+            buffers: Buffers::new(config.sidecar.max_buffer_bytes),
             config,
             parts,
             sinks: Mutex::new(HashMap::new()),
@@ -214,18 +217,30 @@ impl Connectors {
 
     fn drive(&self, plan: Plan, open: Option<&SinkOpen>) -> Sink {
         let parts = sink::Parts {
-            cluster: self.parts.cluster.clone(),
+            danube: Arc::new(self.parts.cluster.clone()),
             store: self.parts.store.clone(),
+            inbox: inbox_settings(&plan.connector),
+            letters: self.letters(&plan.connector),
             create_topics: self.config.danube.create_topics,
             broker_window: self.config.danube.max_unacked_messages,
+            buffer: Arc::new(self.buffers.share()),
+            patience: (self.config.danube.ack_timeout / 2).clamp(PATIENCE.0, PATIENCE.1),
             shutdown: self.parts.shutdown.clone(),
             shutdown_timeout: self.config.sidecar.shutdown_timeout,
             // The hasher's random keys: jitter must differ between processes.
             seed: RandomState::new().hash_one(&plan.connector.name),
         };
-        let (driver, sink) = Driver::new(parts, plan, open);
+        let (driver, sink) = Driver::prepare(parts, plan, open);
         self.parts.tasks.spawn(driver.run());
         sink
+    }
+
+    /// The local copies of a connector's dead letters, where there is a disk.
+    pub fn letters(&self, connector: &Connector) -> Option<Letters> {
+        let DeadLetters { max_bytes, max_age, .. } = connector.dead_letters;
+        let settings = LetterSettings { max_bytes, max_age };
+        let durable = self.config.sidecar.data_dir.is_some();
+        durable.then(|| self.parts.store.letters(&connector.name, settings))
     }
 
     fn source_parts(&self) -> source::Parts {
@@ -239,5 +254,16 @@ impl Connectors {
     }
 }
 
+/// Shortest and longest that subscriptions stay attached without a worker, in
+/// pass-through.
+const PATIENCE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(5));
+
 /// How long a busy sink may take to describe itself.
 const VIEW_TIMEOUT: Duration = Duration::from_secs(1);
+
+fn inbox_settings(connector: &Connector) -> Option<InboxSettings> {
+    let inbox = &connector.inbox;
+    let settings =
+        InboxSettings { fsync: inbox.fsync, max_bytes: inbox.max_bytes, retain: inbox.retain };
+    inbox.enabled.then_some(settings)
+}

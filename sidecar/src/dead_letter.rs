@@ -1,4 +1,5 @@
-//! Dead letters: published and confirmed before the original is resolved.
+//! Dead letters: copied locally, published, and confirmed before the original is
+//! resolved.
 
 use std::{
     pin::Pin,
@@ -7,12 +8,15 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use danube_sidecar_broker::{Cluster, Outbound, ProducerSpec, PublishError, Publisher};
+use danube_sidecar_broker::{Outbound, ProducerSpec, PublishError, Publisher};
 use danube_sidecar_core::dispatch::{DeadLetter, RecordId};
+use danube_sidecar_store::{Letters, NewLetter};
 use futures::{Stream, StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
+use metrics::counter;
+use tokio::time::timeout;
 use tracing::warn;
 
-use crate::config::Connector;
+use crate::{clock::now, config::Connector, danube::Danube};
 
 /// Longest `x-failure-reason`, in bytes.
 const MAX_REASON: usize = 1024;
@@ -20,6 +24,9 @@ const MAX_REASON: usize = 1024;
 /// Waits before a dead letter that was not accepted is tried again.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const MAX_PAUSE: Duration = Duration::from_secs(60);
+
+/// How long a local copy may take before its letter goes without one.
+const COPY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The dead letters of one sink that are on their way. As a stream: the records
 /// whose dead letter is confirmed.
@@ -30,22 +37,25 @@ pub struct DeadLetters {
 }
 
 struct Destination {
-    cluster: Cluster,
+    danube: Arc<dyn Danube>,
     topic: String,
     publisher: OnceLock<Arc<dyn Publisher>>,
+    copies: Option<Letters>,
 }
 
 impl DeadLetters {
-    /// To the connector's dead-letter topic, which is created with the first one.
-    pub fn new(cluster: Cluster, connector: &Connector) -> Self {
-        let destination = connector
-            .dead_letter_topic()
-            .map(|topic| Arc::new(Destination { cluster, topic, publisher: OnceLock::new() }));
+    /// To the connector's dead-letter topic, which is created with the first one;
+    /// with local copies where there is a disk.
+    pub fn new(danube: Arc<dyn Danube>, connector: &Connector, copies: Option<Letters>) -> Self {
+        let destination = connector.dead_letter_topic().map(|topic| {
+            Arc::new(Destination { danube, topic, publisher: OnceLock::new(), copies })
+        });
         let connector = connector.name.as_str().into();
         Self { destination, connector, underway: FuturesUnordered::new() }
     }
 
-    /// Publishes a letter. Broker trouble is retried until it is confirmed.
+    /// Keeps a copy of a letter and publishes it. Broker trouble is retried until it
+    /// is confirmed.
     pub fn push(&mut self, letter: DeadLetter) {
         log(&self.connector, &letter, "record becomes a dead letter");
         let id = letter.id;
@@ -56,7 +66,7 @@ impl DeadLetters {
         };
         let message = outbound(&letter, &self.connector);
         self.underway.push(Box::pin(async move {
-            destination.publish(message).await;
+            destination.post(letter, message).await;
             id
         }));
     }
@@ -77,7 +87,7 @@ impl Stream for DeadLetters {
 
 impl Destination {
     fn connect(&self) -> Arc<dyn Publisher> {
-        self.cluster.publisher(ProducerSpec {
+        self.danube.publisher(ProducerSpec {
             topic: self.topic.as_str().into(),
             partitions: 0,
             reliable: true,
@@ -86,10 +96,44 @@ impl Destination {
         })
     }
 
-    async fn publish(&self, letter: Outbound) {
+    async fn post(&self, letter: DeadLetter, message: Outbound) {
         let publisher = self.publisher.get_or_init(|| self.connect());
-        publish_until_confirmed(&**publisher, &self.topic, letter).await;
+        let copy =
+            self.copies.as_ref().map(|copies| (copies, copy(&letter, &message, &self.topic)));
+        post(copy, &**publisher, &self.topic, message).await;
     }
+}
+
+/// Keeps the copy, if there is to be one, publishes the letter, and comes back when
+/// it is confirmed. A copy that cannot be kept never holds its letter up.
+pub async fn post(
+    copy: Option<(&Letters, NewLetter)>,
+    publisher: &dyn Publisher,
+    topic: &str,
+    message: Outbound,
+) {
+    let mut kept = None;
+    if let Some((copies, letter)) = copy {
+        kept = keep(copies, letter).await.map(|id| (copies, id));
+    }
+    publish_until_confirmed(publisher, topic, message).await;
+    if let Some((copies, id)) = kept
+        && let Err(error) = copies.published(id).await
+    {
+        warn!(topic, %error, "the copy of a dead letter is not marked as published");
+    }
+}
+
+async fn keep(copies: &Letters, letter: NewLetter) -> Option<u64> {
+    let topic = letter.topic.clone();
+    let problem = match timeout(COPY_TIMEOUT, copies.keep(letter)).await {
+        Ok(Ok(id)) => return Some(id),
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => "the disk does not answer".to_owned(),
+    };
+    counter!("danube_connector_dead_letter_copies_lost_total").increment(1);
+    warn!(topic, problem, "dead letter goes without a local copy: `dlq` will not show it");
+    None
 }
 
 /// Publishes a dead letter and comes back when it is confirmed, however long that
@@ -164,6 +208,28 @@ fn outbound(letter: &DeadLetter, connector: &str) -> Outbound {
     }
 }
 
+/// The letter as the local store keeps it: with its payload, whatever its size.
+fn copy(letter: &DeadLetter, message: &Outbound, dead_letter_topic: &str) -> NewLetter {
+    let record = &letter.record;
+    NewLetter {
+        dedup_id: record.identity.fingerprint().to_string(),
+        topic: record.topic.to_string(),
+        subscription: Some(record.subscription.to_string()),
+        partition: record.identity.partition.to_string(),
+        offset: record.identity.offset,
+        key: record.key.as_deref().map(str::to_owned),
+        payload: record.payload.clone(),
+        attributes: message.attributes.clone(),
+        schema: record.schema,
+        class: letter.class.as_str().to_owned(),
+        code: letter.code.clone(),
+        reason: letter.reason.clone(),
+        attempt: letter.attempt,
+        first_failure_ms: i64::try_from(unix_millis(letter.first_failure)).unwrap_or(i64::MAX),
+        dead_letter_topic: Some(dead_letter_topic.to_owned()),
+    }
+}
+
 fn without_payload(message: &Outbound) -> Outbound {
     let mut attributes = message.attributes.clone();
     attributes.push(("x-payload-omitted".to_owned(), message.payload.len().to_string()));
@@ -179,7 +245,7 @@ fn shortened(reason: &str) -> String {
 }
 
 fn unix_millis(moment: Instant) -> u128 {
-    let then = SystemTime::now() - moment.elapsed();
+    let then = SystemTime::now() - now().saturating_duration_since(moment);
     then.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis())
 }
 

@@ -10,6 +10,7 @@ use axum::{
     routing::get,
 };
 use danube_sidecar_broker::BrokerHealth;
+use danube_sidecar_core::dispatch::Breaker;
 use metrics_exporter_prometheus::PrometheusHandle;
 use serde_json::json;
 use tokio::{net::TcpListener, sync::watch};
@@ -103,6 +104,7 @@ fn source((name, view): (String, crate::source::View)) -> serde_json::Value {
 fn sink((name, view): (String, crate::sink::View)) -> serde_json::Value {
     let dispatch = &view.dispatch;
     let subscriptions: Vec<_> = view
+        .intake
         .subscriptions
         .iter()
         .map(|subscription| {
@@ -126,7 +128,27 @@ fn sink((name, view): (String, crate::sink::View)) -> serde_json::Value {
         "late_failures": dispatch.late_failures,
         "lanes": dispatch.lanes,
         "lanes_held": dispatch.lanes_held,
-        "gaps": view.gaps,
+        "gaps": view.intake.gaps,
+        "breaker": match dispatch.breaker {
+            Breaker::Closed => "closed",
+            Breaker::Open => "open",
+            Breaker::HalfOpen => "half_open",
+        },
+        "detached": view.intake.detached,
+        "window_exhausted": view.intake.window_exhausted.iter().map(|p| &**p).collect::<Vec<_>>(),
+        "held_lane": dispatch.held_lane.as_ref().map(|lane| json!({
+            "partition": &*lane.partition,
+            "offset": lane.offset,
+            "key": lane.key.as_deref(),
+            "attempt": lane.attempt,
+        })),
+        "inbox": view.intake.inbox.as_ref().map(|inbox| json!({
+            "records": inbox.records,
+            "bytes": inbox.bytes,
+            "max_bytes": inbox.max_bytes,
+            "oldest_ms": inbox.oldest_ms,
+        })),
+        "trouble": view.intake.trouble,
         "failed": view.failed,
     })
 }

@@ -1,7 +1,10 @@
 //! Counters of the sidecar, for Prometheus. The guide's names are kept; labels
 //! come from closed sets and the names of connectors.
 
-use danube_sidecar_core::{dispatch::Offer, outcome::Resolution};
+use danube_sidecar_core::{
+    dispatch::{Breaker, Offer},
+    outcome::Resolution,
+};
 use metrics::{Counter, Gauge, counter, describe_counter, describe_gauge, gauge};
 
 /// Names every metric for `/metrics`.
@@ -29,6 +32,10 @@ pub fn describe() {
     );
     describe_gauge!("danube_connector_health", "1: the external system is well, 0: it is not.");
     describe_gauge!("danube_connector_workers", "Attached workers.");
+    describe_gauge!(
+        "danube_connector_breaker_open",
+        "1: nothing succeeds at the connector, so records wait; 0.5: one is tried; 0: they flow."
+    );
 }
 
 /// Counters of one sink.
@@ -41,6 +48,7 @@ pub struct SinkMetrics {
     resolved: [Counter; 4],
     health: Gauge,
     workers: Gauge,
+    breaker: Gauge,
 }
 
 impl SinkMetrics {
@@ -57,6 +65,7 @@ impl SinkMetrics {
             resolved: ["acked", "filtered", "dead_lettered", "skipped"].map(resolved),
             health: gauge!("danube_connector_health", "connector" => name()),
             workers: gauge!("danube_connector_workers", "connector" => name()),
+            breaker: gauge!("danube_connector_breaker_open", "connector" => name()),
         }
     }
 
@@ -96,6 +105,15 @@ impl SinkMetrics {
     /// The external system is well, or not.
     pub fn healthy(&self, healthy: bool) {
         self.health.set(f64::from(u8::from(healthy)));
+    }
+
+    /// Whether records flow to the connector.
+    pub fn breaker(&self, breaker: Breaker) {
+        self.breaker.set(match breaker {
+            Breaker::Closed => 0.0,
+            Breaker::HalfOpen => 0.5,
+            Breaker::Open => 1.0,
+        });
     }
 
     /// Attached workers.

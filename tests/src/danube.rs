@@ -58,7 +58,19 @@ pub async fn publish_keyed(url: &str, topic: &str, records: &[(Option<&str>, &st
     }
 }
 
-/// Subscribes, lets `act` run, and returns the first `count` payloads that come.
+/// A message as another Danube program gets it.
+#[derive(Clone, Debug)]
+pub struct Received {
+    /// Routing key.
+    pub key: Option<String>,
+    /// The payload as text.
+    pub payload: String,
+    /// Attributes.
+    pub attributes: HashMap<String, String>,
+}
+
+/// Subscribes, lets `act` run, and returns keys and payloads of the first `count`
+/// messages that come.
 ///
 /// # Panics
 /// When they do not come in time.
@@ -68,6 +80,20 @@ pub async fn consume(
     count: usize,
     act: impl Future<Output = ()>,
 ) -> Vec<(Option<String>, String)> {
+    let received = receive(url, topic, count, act).await;
+    received.into_iter().map(|message| (message.key, message.payload)).collect()
+}
+
+/// Subscribes, lets `act` run, and returns the first `count` messages that come.
+///
+/// # Panics
+/// When they do not come in time.
+pub async fn receive(
+    url: &str,
+    topic: &str,
+    count: usize,
+    act: impl Future<Output = ()>,
+) -> Vec<Received> {
     let client = client(url).await;
     let mut consumer = client
         .new_consumer()
@@ -86,7 +112,8 @@ pub async fn consume(
         let message = next.expect("messages come in time").expect("the stream goes on");
         consumer.ack(&message).await.expect("the broker takes the ack");
         let payload = String::from_utf8_lossy(&message.payload).into_owned();
-        received.push((message.routing_key.clone(), payload));
+        let (key, attributes) = (message.routing_key.clone(), message.attributes.clone());
+        received.push(Received { key, payload, attributes });
     }
     consumer.close().await;
     received

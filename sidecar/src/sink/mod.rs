@@ -3,18 +3,18 @@
 
 mod driver;
 mod settings;
-mod trouble;
-mod unacked;
+mod suspicions;
 mod worker;
 
 use danube_sidecar_core::dispatch::{Departure, Status, WorkerId};
+use danube_sidecar_store::{ReplayFrom, StoreError};
 use tokio::sync::{mpsc, oneshot};
 
-pub use driver::{Driver, Parts};
+pub use driver::{Driver, Parts, Starting};
 pub use settings::Plan;
 
 use crate::{
-    config,
+    config, intake,
     refusal::Refusal,
     session::{FromSink, SinkOpen, ToSink},
 };
@@ -35,25 +35,10 @@ pub struct View {
     pub dispatch: Status,
     /// Attached workers, by their ids.
     pub workers: Vec<String>,
-    /// Its subscriptions.
-    pub subscriptions: Vec<SubscriptionView>,
-    /// Offsets that the broker passed over.
-    pub gaps: u64,
+    /// How its records are held.
+    pub intake: intake::View,
     /// Why the connector gave up, if it did.
     pub failed: Option<String>,
-}
-
-/// What an operator sees of a subscription.
-#[derive(Clone, Debug, Default)]
-pub struct SubscriptionView {
-    /// The topic.
-    pub topic: String,
-    /// The subscription.
-    pub subscription: String,
-    /// Partitions whose streams are open.
-    pub partitions_attached: usize,
-    /// What is wrong with it and what to do, if anything.
-    pub trouble: Option<String>,
 }
 
 /// What a driver is asked to do.
@@ -65,6 +50,10 @@ pub(crate) enum Command {
     Said { worker: WorkerId, frame: FromSink },
     /// Somebody wants to see it.
     Show { reply: oneshot::Sender<View> },
+    /// An operator wants resolved records offered once more.
+    Replay { from: ReplayFrom, reply: oneshot::Sender<Option<Result<u64, StoreError>>> },
+    /// An operator has mended what suspended records.
+    Resume { reply: oneshot::Sender<usize> },
     /// A worker's stream is closed.
     Leave { worker: WorkerId, departure: Departure },
 }
@@ -114,5 +103,20 @@ impl Sink {
         let (reply, view) = oneshot::channel();
         self.commands.send(Command::Show { reply }).await.ok()?;
         view.await.ok()
+    }
+
+    /// Offers resolved records that the inbox still keeps once more, behind what
+    /// waits; tells how many. None where there is no inbox, or the driver has ended.
+    pub async fn replay(&self, from: ReplayFrom) -> Option<Result<u64, StoreError>> {
+        let (reply, replayed) = oneshot::channel();
+        self.commands.send(Command::Replay { from, reply }).await.ok()?;
+        replayed.await.ok()?
+    }
+
+    /// Offers suspended records again; tells how many. None when the driver has ended.
+    pub async fn resume(&self) -> Option<usize> {
+        let (reply, resumed) = oneshot::channel();
+        self.commands.send(Command::Resume { reply }).await.ok()?;
+        resumed.await.ok()
     }
 }

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use danube_sidecar_broker::SubscriptionKind as BrokerKind;
 use danube_sidecar_core::dispatch::{
     Limits, OnExhausted, Ordering, RetryPolicy, Settings, WorkerSettings,
 };
@@ -93,8 +92,9 @@ impl Plan {
         Err(Refusal::DeadLetterTopic { dead_letter, topic: topic.clone() })
     }
 
-    /// The delivery rules; `open` is the first worker's, where there is one.
-    pub fn rules(&self, open: Option<&SinkOpen>) -> Settings {
+    /// The delivery rules; `open` is the first worker's, where there is one. An inbox
+    /// remembers by itself which messages came before.
+    pub fn rules(&self, open: Option<&SinkOpen>, inbox: bool) -> Settings {
         let file = &self.connector.delivery;
         let ordering = file.ordering.or(open.and_then(|open| open.delivery.ordering));
         let timeout = file.result_timeout.unwrap_or(Duration::from_secs(600));
@@ -113,7 +113,7 @@ impl Plan {
             dead_letters: self.connector.dead_letters.enabled,
             result_timeout: Some(timeout).filter(|timeout| !timeout.is_zero()),
             max_record_bytes: open.map_or(MAX_RECORD, |open| open.caller.max_frame_bytes),
-            remember: REMEMBER,
+            remember: if inbox { 0 } else { REMEMBER },
         }
     }
 
@@ -169,14 +169,4 @@ fn check_kind(wanted: &config::Subscription, policy: &Policy) -> Result<(), Refu
         );
     }
     Ok(())
-}
-
-/// Danube's own type for ours.
-pub(super) fn broker_kind(kind: SubscriptionKind) -> BrokerKind {
-    match kind {
-        SubscriptionKind::Exclusive => BrokerKind::Exclusive,
-        SubscriptionKind::Shared => BrokerKind::Shared,
-        SubscriptionKind::Failover => BrokerKind::Failover,
-        SubscriptionKind::KeyShared => BrokerKind::KeyShared,
-    }
 }

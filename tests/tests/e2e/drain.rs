@@ -59,6 +59,69 @@ async fn a_worker_that_never_answers_does_not_hold_the_exit() {
     assert_eq!(status.code(), Code::Unavailable, "{status:?}");
 }
 
+/// Writes until the sidecar ends the session, as a connector does that finishes what
+/// it holds when it is asked to.
+async fn write_until_drained(worker: &mut SinkWorker, effects: &mut Vec<String>) {
+    loop {
+        match worker.next().await {
+            Ok(Some(In::Batch(batch))) => {
+                effects.extend(
+                    batch.records.iter().map(|r| String::from_utf8_lossy(&r.payload).into()),
+                );
+                worker.ack(&batch.records).await;
+            }
+            Ok(Some(In::Drain(_))) => worker.send(Frame::Drained(Drained {})).await,
+            Ok(Some(_)) => {}
+            Ok(None) | Err(_) => return,
+        }
+    }
+}
+
+/// SIGTERM while records flow, with the data directory or without an inbox.
+async fn nothing_comes_twice_after_a_drain_under_load(inbox: bool) {
+    let broker = Broker::start().await;
+    let data = tempfile::tempdir().unwrap();
+    let (topic, name) = (unique("/default/in"), unique("sink"));
+    let config = format!(
+        "{CONFIG}[inbox]\nenabled = {inbox}\n[connectors.{name}]\n\
+         subscriptions = [{{ topic = \"{topic}\", subscription = \"sub\" }}]\n"
+    );
+    let start = || SidecarBuilder::new(broker.url()).config(&config).data_dir(data.path()).start();
+    let mut sidecar = start().await;
+    let open = || SinkOpen { capabilities: vec![Capability::Drain.into()], ..open(&name, &topic) };
+    let (mut worker, _) = SinkWorker::open(&sidecar, open()).await;
+    sidecar.attached(&name).await;
+    let mut effects: Vec<String> = Vec::new();
+    let expected = payloads(2000);
+
+    let publishing = publish(broker.url(), &topic, &expected);
+    let draining = async {
+        effects.extend(worker.write(300).await);
+        sidecar.process().signal(Signal::SIGTERM);
+        write_until_drained(&mut worker, &mut effects).await;
+        assert!(sidecar.process().exit().await.success());
+        sidecar = start().await;
+        worker = SinkWorker::open(&sidecar, open()).await.0;
+        while effects.len() < expected.len() {
+            effects.extend(worker.write(1).await);
+        }
+    };
+    tokio::join!(publishing, draining);
+
+    assert_eq!(effects, expected);
+    sidecar.settled(&name).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_drain_under_load_delivers_nothing_twice_in_pass_through() {
+    nothing_comes_twice_after_a_drain_under_load(false).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_drain_under_load_delivers_nothing_twice_with_an_inbox() {
+    nothing_comes_twice_after_a_drain_under_load(true).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_idle_sidecar_exits_at_once() {
     let broker = Broker::start().await;

@@ -1,13 +1,12 @@
 //! The driver's dealings with its workers: they join, say things, and leave.
 
-use std::time::Instant;
-
 use danube_sidecar_core::dispatch::{Departure, WorkerId};
 use tokio::sync::{mpsc, oneshot};
 use tracing::{info, warn};
 
 use super::Driver;
 use crate::{
+    clock::now,
     refusal::Refusal,
     session::{FromSink, SinkOpen, ToSink},
     sink::{
@@ -43,8 +42,8 @@ impl Driver {
                 return;
             }
         };
-        self.dispatch.retry_policy(self.plan.rules(Some(&open)).retry);
-        let id = self.dispatch.join(Instant::now(), self.plan.worker(&open));
+        self.dispatch.retry_policy(self.plan.rules(Some(&open), self.parts.inbox.is_some()).retry);
+        let id = self.dispatch.join(now(), self.plan.worker(&open));
         let name = open.caller.worker_id.unwrap_or_else(|| format!("worker-{}", id.0));
         let (frames, frames_out) = mpsc::channel(FRAMES);
         let (end, end_out) = oneshot::channel();
@@ -57,7 +56,7 @@ impl Driver {
             end: end_out,
         };
         if reply.send(Ok(seat)).is_err() {
-            self.dispatch.leave(Instant::now(), id, Departure::Released);
+            self.dispatch.leave(now(), id, Departure::Released);
             return;
         }
         info!(
@@ -70,6 +69,7 @@ impl Driver {
         let worker = Worker::new(id, name, open.caller.capabilities, frames, end);
         self.rooms.push(worker.wait_for_room());
         self.workers.insert(id, worker);
+        self.alone_since = None;
         self.metrics.workers(self.workers.len());
     }
 
@@ -77,7 +77,7 @@ impl Driver {
         let Some(worker) = self.workers.get_mut(&id) else { return };
         match frame {
             FromSink::Results(results) => {
-                if let Err(violation) = self.dispatch.results(Instant::now(), id, &results) {
+                if let Err(violation) = self.dispatch.results(now(), id, &results) {
                     worker.end(Some(violation.into()));
                 }
             }
@@ -125,7 +125,10 @@ impl Driver {
         let Some(gone) = self.workers.remove(&id) else { return };
         let connector = &self.plan.connector.name;
         info!(connector, worker = gone.name, ?departure, "worker left");
-        self.dispatch.leave(Instant::now(), id, departure);
+        self.dispatch.leave(now(), id, departure);
         self.metrics.workers(self.workers.len());
+        if self.workers.is_empty() {
+            self.alone_since = Some(now());
+        }
     }
 }

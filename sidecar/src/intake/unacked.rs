@@ -24,6 +24,17 @@ impl Unacked {
         offsets.len()
     }
 
+    /// The partition's stream is open (again): only what comes on it can be acked.
+    pub(super) fn attached(&mut self, partition: &Arc<str>) {
+        self.partitions.remove(partition);
+    }
+
+    /// The partitions that wait for at least so many.
+    pub(super) fn partitions_with(&self, unacked: usize) -> Vec<Arc<str>> {
+        let full = self.partitions.iter().filter(|(_, offsets)| offsets.len() >= unacked);
+        full.map(|(partition, _)| Arc::clone(partition)).collect()
+    }
+
     /// A record is resolved. Tells whether its offset still stands for it, so that
     /// the ack may go out.
     pub(super) fn resolved(&mut self, partition: &str, offset: u64, record: Fingerprint) -> bool {

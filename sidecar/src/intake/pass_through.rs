@@ -1,0 +1,128 @@
+//! Pass-through: the broker keeps a record until it is resolved.
+//!
+//! Danube keeps a few un-acked messages for a subscription, and for a while only.
+//! While nobody could be offered records, the subscriptions are let go of: then no
+//! clock of the broker runs, and everything comes again with the next attach.
+
+use std::sync::Arc;
+
+use danube_sidecar_broker::SubscriptionEvent;
+use danube_sidecar_core::{
+    dispatch::{Admission, Dispatch},
+    record::{Fingerprint, Record},
+};
+use tracing::{debug, warn};
+
+use super::{Arrival, Share, View, subscriptions::Subscriptions, unacked::Unacked};
+use crate::clock::now;
+
+/// The broker keeps the records.
+pub struct PassThrough {
+    subscriptions: Subscriptions,
+    /// What the broker waits for.
+    unacked: Unacked,
+    broker_window: usize,
+    buffer: Arc<Share>,
+    /// More came than there is memory for.
+    overflowed: bool,
+}
+
+impl PassThrough {
+    pub(super) fn new(
+        subscriptions: Subscriptions,
+        broker_window: usize,
+        buffer: Arc<Share>,
+    ) -> Self {
+        let unacked = Unacked::default();
+        Self { subscriptions, unacked, broker_window, buffer, overflowed: false }
+    }
+
+    pub(super) async fn next(&mut self) -> SubscriptionEvent {
+        self.subscriptions.next().await
+    }
+
+    pub(super) fn next_ready(&mut self) -> Option<Arrival> {
+        self.subscriptions.next_ready().map(Arrival::Event)
+    }
+
+    pub(super) fn arrived(&mut self, arrival: Arrival, dispatch: &mut Dispatch) {
+        let Arrival::Event(event) = arrival else { return };
+        match event {
+            SubscriptionEvent::Delivered(record) => self.delivered(record, dispatch),
+            SubscriptionEvent::Attached { partition } => {
+                self.unacked.attached(&partition);
+                dispatch.attached(&partition);
+            }
+            SubscriptionEvent::Drained { partition } => dispatch.drained(&partition),
+            SubscriptionEvent::Detached { partition, .. } => {
+                // Not earlier: a stream that never closed would not bring them again.
+                if !self.subscriptions.wants_attached() {
+                    dispatch.forget_unoffered(&partition);
+                }
+            }
+            SubscriptionEvent::Gap { .. } | SubscriptionEvent::Trouble(_) => {}
+        }
+    }
+
+    fn delivered(&mut self, record: Record, dispatch: &mut Dispatch) {
+        let identity = record.identity.clone();
+        let admission = dispatch.admit(now(), record);
+        if admission == Admission::Resolved {
+            return self.subscriptions.ack(&identity.partition, identity.offset);
+        }
+        // A partition whose window is full sends nothing more until some of it is
+        // resolved: no batch needs to wait for it.
+        if self.unacked.delivered(&identity) >= self.broker_window {
+            dispatch.flush();
+        }
+    }
+
+    pub(super) fn resolved(&mut self, partition: &Arc<str>, offset: u64, record: Fingerprint) {
+        if self.unacked.resolved(partition, offset, record) {
+            self.subscriptions.ack(partition, offset);
+        }
+    }
+
+    pub(super) fn turn(&mut self, wanted: bool, dispatch: &mut Dispatch) {
+        self.mind_the_buffer(dispatch);
+        let attach = wanted && !self.overflowed;
+        if !self.subscriptions.want_attached(attach) {
+            return;
+        }
+        match attach {
+            true => debug!("attaching the subscriptions again"),
+            false => {
+                debug!("letting go of the subscriptions: no clock of the broker runs meanwhile")
+            }
+        }
+    }
+
+    /// Lets go beyond the limit, and attaches again below half of it.
+    fn mind_the_buffer(&mut self, dispatch: &Dispatch) {
+        let left = self.buffer.left(dispatch.held());
+        if self.overflowed && left > self.buffer.size() / 2 {
+            self.overflowed = false;
+        } else if !self.overflowed && left == 0 {
+            self.overflowed = true;
+            warn!(
+                bytes = dispatch.held().bytes,
+                "the records that wait for the connector take all of [sidecar] max_buffer_bytes"
+            );
+        }
+    }
+
+    pub(super) fn view(&self) -> View {
+        View {
+            subscriptions: self.subscriptions.views(),
+            gaps: self.subscriptions.gaps(),
+            detached: !self.subscriptions.wants_attached(),
+            window_exhausted: self.unacked.partitions_with(self.broker_window),
+            inbox: None,
+            trouble: None,
+        }
+    }
+
+    pub(super) async fn close(self) {
+        self.subscriptions.close().await;
+    }
+}

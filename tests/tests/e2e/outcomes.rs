@@ -1,0 +1,218 @@
+//! What becomes of records that a connector does not write.
+
+use std::collections::HashSet;
+
+use danube_connector_proto::v1::{Fault, Outcome, SinkRecord, sink_service_run_request::Frame};
+use danube_sidecar_tests::{
+    Broker, Received, Sidecar, SidecarBuilder, SinkWorker, open, publish, publish_keyed, receive,
+    unique,
+};
+use tonic::Code;
+
+/// A sink whose retries are short, and its dead-letter topic.
+struct Scene {
+    broker: Broker,
+    sidecar: Sidecar,
+    topic: String,
+    name: String,
+    letters: String,
+}
+
+impl Scene {
+    async fn new(more: &str) -> Self {
+        let broker = Broker::start().await;
+        let letters = unique("/default/letters");
+        let config = format!(
+            "[danube]\ncreate_topics = true\n[dead_letter]\ntopic = \"{letters}\"\n[retry]\n\
+             max_retries = 2\nretry_backoff_ms = 10\n{more}"
+        );
+        let sidecar = SidecarBuilder::new(broker.url()).config(&config).start().await;
+        let (topic, name) = (unique("/default/in"), unique("sink"));
+        // The dead-letter topic must exist for its consumer to subscribe.
+        publish(broker.url(), &letters, &[]).await;
+        Self { broker, sidecar, topic, name, letters }
+    }
+
+    async fn worker(&self) -> SinkWorker {
+        let open = open(&self.name, &self.topic);
+        let (worker, _) = SinkWorker::open(&self.sidecar, open).await;
+        self.sidecar.attached(&self.name).await;
+        worker
+    }
+
+    async fn publish(&self, records: &[(Option<&str>, &str)]) {
+        publish_keyed(self.broker.url(), &self.topic, records).await;
+    }
+
+    /// The dead letter that comes while `act` runs.
+    async fn letter(&self, act: impl Future<Output = ()>) -> Received {
+        receive(self.broker.url(), &self.letters, 1, act).await.remove(0)
+    }
+
+    /// How many records came to this end.
+    async fn resolved(&self, outcome: &str) -> u64 {
+        let (_, metrics) = self.sidecar.page("/metrics").await;
+        let line = metrics.lines().find(|line| {
+            line.starts_with("danube_connector_messages_processed_total")
+                && line.contains(&format!("connector=\"{}\"", self.name))
+                && line.contains(&format!("outcome=\"{outcome}\""))
+        });
+        line.and_then(|line| line.rsplit(' ').next()?.parse().ok()).unwrap_or(0)
+    }
+}
+
+fn text(record: &SinkRecord) -> &str {
+    std::str::from_utf8(&record.payload).unwrap()
+}
+
+/// Fails `bad` with RETRY and writes everything else, until so many are written.
+async fn write_all_but(worker: &mut SinkWorker, bad: &str, count: usize) {
+    let mut written = 0;
+    while written < count {
+        for record in worker.batch().await {
+            if text(&record) == bad {
+                worker.fail(&record, Outcome::Retry).await;
+            } else {
+                worker.ack(&[record]).await;
+                written += 1;
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_exhausted_record_becomes_a_dead_letter_with_its_whole_story() {
+    let scene = Scene::new("").await;
+    let mut worker = scene.worker().await;
+
+    let letter = scene
+        .letter(async {
+            // Others succeed between its attempts: it is the record's fault.
+            scene.publish(&[(Some("bad"), "bad")]).await;
+            for n in 0..6 {
+                scene.publish(&[(None, &format!("good {n}"))]).await;
+                write_all_but(&mut worker, "bad", 1).await;
+            }
+        })
+        .await;
+
+    assert_eq!((letter.key.as_deref(), letter.payload.as_str()), (Some("bad"), "bad"));
+    let attribute = |name: &str| letter.attributes.get(name).map_or("", String::as_str);
+    assert_eq!(attribute("test"), "yes");
+    assert_eq!(attribute("x-original-topic"), scene.topic);
+    assert_eq!(attribute("x-original-topic-offset"), "0");
+    assert_eq!(attribute("x-failure-class"), "EXHAUSTED");
+    assert_eq!(attribute("x-failure-code"), "TEST");
+    assert_eq!(attribute("x-failure-reason"), "as the test wants it");
+    assert_eq!(attribute("x-delivery-attempt"), "3");
+    assert_eq!(attribute("x-connector"), scene.name);
+    assert_eq!(attribute("x-dedup-id").len(), 32);
+    assert!(attribute("x-first-failure-time").parse::<u64>().is_ok());
+    assert!(!attribute("x-original-subscription").is_empty());
+    scene.sidecar.settled(&scene.name).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_filtered_record_is_resolved_and_counted_apart() {
+    let scene = Scene::new("").await;
+    let mut worker = scene.worker().await;
+    scene.publish(&[(None, "dull"), (None, "good")]).await;
+
+    let records = worker.take(2).await;
+    worker.fail(&records[0], Outcome::Filtered).await;
+    worker.ack(&records[1..]).await;
+    scene.sidecar.settled(&scene.name).await;
+
+    assert_eq!((scene.resolved("filtered").await, scene.resolved("acked").await), (1, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn exhausted_records_are_skipped_where_the_file_says_so() {
+    let scene = Scene::new("on_exhausted = \"skip\"\n").await;
+    let mut worker = scene.worker().await;
+    scene.publish(&[(Some("bad"), "bad")]).await;
+
+    for n in 0..6 {
+        scene.publish(&[(None, &format!("good {n}"))]).await;
+        write_all_but(&mut worker, "bad", 1).await;
+    }
+    scene.sidecar.settled(&scene.name).await;
+
+    assert_eq!((scene.resolved("skipped").await, scene.resolved("dead_lettered").await), (1, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fault_releases_everything_and_a_new_session_clears_it() {
+    let scene = Scene::new("").await;
+    let mut worker = scene.worker().await;
+    scene.publish(&[(None, "a"), (None, "b")]).await;
+    worker.take(2).await;
+
+    let fault = Fault { code: "DISK".to_owned(), message: "disk full".to_owned() };
+    worker.send(Frame::Fault(fault)).await;
+    assert!(matches!(worker.next().await, Ok(None)), "a fault is the connector's own good end");
+    assert_eq!(scene.sidecar.sink(&scene.name).await["failed"], "disk full");
+
+    let mut next = scene.worker().await;
+    let again = next.take(2).await;
+    assert!(again.iter().all(|record| record.attempt == 2));
+    next.ack(&again).await;
+    scene.sidecar.settled(&scene.name).await;
+    assert!(scene.sidecar.sink(&scene.name).await["failed"].is_null());
+    assert_eq!(scene.resolved("dead_lettered").await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_without_a_result_in_time_is_ended_and_its_records_come_again() {
+    let scene = Scene::new("[processing]\nresult_timeout = \"500ms\"\n").await;
+    let mut worker = scene.worker().await;
+    scene.publish(&[(None, "a")]).await;
+    worker.take(1).await;
+
+    let status = worker.refusal().await;
+    assert_eq!(status.code(), Code::DeadlineExceeded, "{status:?}");
+    drop(worker);
+
+    let mut next = scene.worker().await;
+    let again = next.take(1).await;
+    assert_eq!(again[0].attempt, 2);
+    next.ack(&again).await;
+    scene.sidecar.settled(&scene.name).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_that_kills_its_workers_becomes_a_crash_letter_and_its_neighbours_do_not() {
+    let scene = Scene::new("").await;
+    let mut worker = scene.worker().await;
+    let neighbours: Vec<String> = (0..40).map(|n| format!("good {n}")).collect();
+    let mut written: HashSet<String> = HashSet::new();
+
+    let letter = scene
+        .letter(async {
+            publish(scene.broker.url(), &scene.topic, &neighbours[..20]).await;
+            scene.publish(&[(Some("k"), "killer")]).await;
+            publish(scene.broker.url(), &scene.topic, &neighbours[20..]).await;
+            while written.len() < 40
+                || scene.sidecar.sink(&scene.name).await["unresolved"]["records"] != 0
+            {
+                let next =
+                    tokio::time::timeout(std::time::Duration::from_millis(200), worker.batch());
+                let Ok(records) = next.await else { continue };
+                if let Some(killer) = records.iter().position(|record| text(record) == "killer") {
+                    worker.ack(&records[..killer]).await;
+                    written.extend(records[..killer].iter().map(|r| text(r).to_owned()));
+                    drop(worker);
+                    worker = scene.worker().await;
+                    continue;
+                }
+                worker.ack(&records).await;
+                written.extend(records.iter().map(|r| text(r).to_owned()));
+            }
+        })
+        .await;
+
+    assert_eq!(letter.payload, "killer");
+    assert_eq!(letter.attributes["x-failure-class"], "CRASH");
+    assert_eq!(written, neighbours.into_iter().collect());
+    assert_eq!(scene.resolved("dead_lettered").await, 1);
+}

@@ -10,7 +10,7 @@ use std::{
 
 use danube_sidecar_broker::{CallError, Cluster, SchemaInfo};
 use danube_sidecar_core::record::SchemaRef;
-use danube_sidecar_store::{Checkpoints, Position, Store};
+use danube_sidecar_store::{Checkpoints, LetterSettings, Position, ReplayFrom, Store, StoreError};
 use tokio::sync::Mutex;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::warn;
@@ -99,15 +99,14 @@ impl Connectors {
     pub async fn source(&self, open: SourceOpen) -> Result<Seat, Refusal> {
         let connector = self.known(&open.caller)?;
         self.compare_brokers(&open.caller);
-        let source = {
-            let mut sources = self.sources.lock().await;
-            let name = connector.name.clone();
-            Arc::clone(
-                sources
-                    .entry(name)
-                    .or_insert_with(|| Arc::new(Source::new(self.source_parts(), connector))),
-            )
-        };
+        let source =
+            {
+                let mut sources = self.sources.lock().await;
+                let name = connector.name.clone();
+                Arc::clone(sources.entry(name).or_insert_with(|| {
+                    Arc::new(Source::new(self.source_parts(&connector), connector))
+                }))
+            };
         source.open(open, &self.config.policy).await
     }
 
@@ -187,6 +186,15 @@ impl Connectors {
         }
     }
 
+    /// Offers records of a sink's inbox again; none when no such sink runs.
+    pub async fn replay(
+        &self,
+        _connector: &str,
+        _from: ReplayFrom,
+    ) -> Option<Result<u64, StoreError>> {
+        None
+    }
+
     fn known(&self, caller: &Caller) -> Result<Connector, Refusal> {
         let name = &caller.connector;
         self.config.connector(name).ok_or_else(|| Refusal::UnknownConnector {
@@ -228,8 +236,12 @@ impl Connectors {
         sink
     }
 
-    fn source_parts(&self) -> source::Parts {
+    fn source_parts(&self, connector: &Connector) -> source::Parts {
+        let kept = &connector.dead_letters;
+        let settings = LetterSettings { max_bytes: kept.max_bytes, max_age: kept.max_age };
+        let letters = || self.parts.store.letters(&connector.name, settings);
         source::Parts {
+            letters: self.config.sidecar.data_dir.as_ref().map(|_| letters()),
             cluster: self.parts.cluster.clone(),
             checkpoints: Arc::clone(&self.parts.checkpoints),
             shutdown: self.parts.shutdown.clone(),

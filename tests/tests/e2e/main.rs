@@ -10,3 +10,4 @@ mod protocol;
 mod sdk;
 mod sink;
 mod source;
+mod tools;

@@ -67,7 +67,7 @@ impl AttachBackoff {
             self.takeovers.reset();
         }
         match reason {
-            DetachReason::Renewal => Duration::ZERO,
+            DetachReason::Renewal | DetachReason::Asked => Duration::ZERO,
             DetachReason::TakenOver => self.takeovers.pause(),
             _ => self.calls.pause(),
         }

@@ -25,8 +25,12 @@ pub struct ClusterConfig {
     /// How often new partitions are looked for. Default 30 s.
     pub discovery_interval: Duration,
     /// How long an attach is given, at least, to repeat what is un-acked: the
-    /// broker does so at its next tick (500 ms). Default 1.5 s.
+    /// broker does so at its next tick (500 ms). Default 1.5 s; less where the ack
+    /// timeout is below 4 s.
     pub drain_settle: Duration,
+    /// How long a partition may be silent before its stream is opened anew, in case
+    /// it is dead. Default 5 min.
+    pub idle_renewal: Duration,
 }
 
 impl Default for ClusterConfig {
@@ -41,6 +45,7 @@ impl Default for ClusterConfig {
             ack_timeout: Duration::from_secs(30),
             discovery_interval: Duration::from_secs(30),
             drain_settle: Duration::from_millis(1500),
+            idle_renewal: Duration::from_secs(5 * 60),
         }
     }
 }
@@ -95,6 +100,21 @@ pub struct SubscriptionSpec {
     /// No other consumer takes part, so that a hole in the offsets is a loss. MUST
     /// be false where several consumers share the subscription.
     pub sole_consumer: bool,
+    /// Who keeps in the store how far each partition was seen.
+    pub marks: Marks,
+}
+
+/// Who keeps a partition's contiguous offset in the store, below which nothing is
+/// told as a gap after a restart.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Marks {
+    /// The subscription itself, with an upper bound that acks wait for: a gap that
+    /// opened while the sidecar was dead may stay unseen.
+    #[default]
+    Room,
+    /// The caller, in one commit with the records it appends: gaps are exact. The
+    /// subscription reads the offset at start and acks wait for nothing.
+    Caller,
 }
 
 /// A topic to publish to.

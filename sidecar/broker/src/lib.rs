@@ -22,6 +22,7 @@ mod probe;
 mod producer;
 mod publisher;
 mod schema;
+mod silence;
 mod subscribe;
 mod subscription;
 mod token;
@@ -34,7 +35,7 @@ use futures::{Stream, future::BoxFuture};
 
 pub use cluster::{BrokerHealth, Cluster};
 pub use config::{
-    ClientCertificate, ClusterConfig, ProducerSpec, SubscriptionKind, SubscriptionSpec, Tls,
+    ClientCertificate, ClusterConfig, Marks, ProducerSpec, SubscriptionKind, SubscriptionSpec, Tls,
 };
 pub use error::{CallError, ClusterError};
 pub use schema::SchemaInfo;
@@ -55,6 +56,21 @@ pub trait Subscription: Stream<Item = SubscriptionEvent> + Send + Unpin {
     /// The caller MUST NOT ack an offset for a record whose identity is not the
     /// one last delivered there (offsets repeat after a broker's crash).
     fn ack(&mut self, partition: &Arc<str>, offset: u64);
+
+    /// Closes the streams, so that no clock runs at the broker: what is un-acked can
+    /// wait for any time without using up a redelivery. Never blocks.
+    ///
+    /// Acks given before are still sent, for a second at most; later ones are not.
+    /// Each attached partition ends with `Detached { reason: Asked }`, and nothing
+    /// comes until [`Subscription::attach`]. A partition that is not known to the
+    /// broker yet is still attached for a moment, because a subscription begins with
+    /// its first attach.
+    fn detach(&mut self);
+
+    /// Opens the streams again: what is un-acked comes once more. Never blocks. A
+    /// subscription starts attached. When it follows a detach at once, the streams
+    /// may stay open and no event tell of it.
+    fn attach(&mut self);
 
     /// Stops taking new records, has the outstanding acks answered, and ends.
     /// The caller bounds the time by dropping the future.
@@ -109,6 +125,8 @@ pub enum DetachReason {
     Resubscribe,
     /// Nothing came although there should be something.
     Silent,
+    /// The subscription was told to detach, see [`Subscription::detach`].
+    Asked,
 }
 
 /// What keeps a subscription from running.
@@ -148,6 +166,11 @@ pub trait Publisher: Send + Sync {
     /// message of a lane in flight, and bounds the time by dropping the future
     /// (then it is unknown whether the message was published).
     fn publish(&self, message: Outbound) -> BoxFuture<'_, Result<(), PublishError>>;
+
+    /// What publishing waits for at the moment, if anything; the log names it too.
+    fn trouble(&self) -> Option<PublishTrouble> {
+        None
+    }
 }
 
 /// A message to publish.
@@ -180,6 +203,44 @@ pub enum PublishError {
     /// Permanent.
     #[error("the broker can never accept the message: {detail}")]
     Invalid {
+        /// The broker's words.
+        detail: String,
+    },
+}
+
+/// What keeps messages from being published; tried again all the time, because an
+/// operator can change it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PublishTrouble {
+    /// No broker takes the messages.
+    #[error("no broker takes the messages for {topic} ({detail}): is Danube running?")]
+    BrokerAway {
+        /// The topic, or the partition.
+        topic: Arc<str>,
+        /// What was tried and how it failed.
+        detail: String,
+    },
+    /// Danube takes topics that begin with this one's name for its partitions, and
+    /// creates no topic beside its own partitions.
+    #[error(
+        "topic {topic} can never be created beside a topic whose name begins the same \
+         ({detail}): give it another name, or delete that other topic"
+    )]
+    NameTaken {
+        /// The topic, or the partition.
+        topic: Arc<str>,
+        /// The broker's words.
+        detail: String,
+    },
+    /// The broker does not want the messages.
+    #[error(
+        "the broker refuses the messages for {topic} ({detail}): check that the producer may \
+         publish there, and that reliable and schema are those of the topic"
+    )]
+    Refused {
+        /// The topic, or the partition.
+        topic: Arc<str>,
         /// The broker's words.
         detail: String,
     },

@@ -15,6 +15,8 @@ const IDLE: Duration = Duration::from_secs(1);
 /// The bound of one partition.
 #[derive(Debug)]
 pub(crate) struct Mark {
+    /// Somebody else keeps the offset in the store: here it is only followed.
+    foreign: bool,
     kept: Option<u64>,
     highest: Option<u64>,
     last_delivery: Option<Instant>,
@@ -29,6 +31,7 @@ impl Mark {
     /// `kept` is what the store holds.
     pub(crate) fn new(kept: Option<u64>) -> Self {
         Self {
+            foreign: false,
             kept,
             highest: kept,
             last_delivery: None,
@@ -36,6 +39,11 @@ impl Mark {
             last_keep: None,
             keeping: false,
         }
+    }
+
+    /// `kept` is what the store holds and somebody else keeps there.
+    pub(crate) fn foreign(kept: Option<u64>) -> Self {
+        Self { foreign: true, ..Self::new(kept) }
     }
 
     /// The highest offset that was or may have been seen.
@@ -59,7 +67,8 @@ impl Mark {
 
     /// Whether acks may be sent: the bound covers all that was delivered.
     pub(crate) fn covers(&self) -> bool {
-        self.highest.is_none_or(|highest| self.kept.is_some_and(|kept| highest <= kept))
+        let kept = |highest| self.kept.is_some_and(|kept| highest <= kept);
+        self.foreign || self.highest.is_none_or(kept)
     }
 
     /// The bound to keep now, if any; [`Mark::kept`] must follow.
@@ -95,7 +104,7 @@ impl Mark {
 
     /// The exact bound for a clean end, where the store holds another.
     pub(crate) fn exact(&self) -> Option<u64> {
-        self.highest.filter(|_| self.highest != self.kept)
+        self.highest.filter(|_| !self.foreign && self.highest != self.kept)
     }
 
     /// When an idle partition gets its exact bound.
@@ -157,6 +166,15 @@ mod tests {
         mark.rewind();
         mark.delivered(now, 5);
         assert_eq!(mark.exact(), Some(5));
+    }
+
+    #[test]
+    fn a_bound_that_somebody_else_keeps_is_never_written_nor_waited_for() {
+        let (mut mark, now) = (Mark::foreign(Some(3)), Instant::now());
+        mark.delivered(now, 9);
+        assert!(mark.covers());
+        assert_eq!((mark.wanted(now + IDLE), mark.exact(), mark.idle_at()), (None, None, None));
+        assert_eq!(mark.highest(), Some(9));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::{
 use danube_core::proto::StreamMessage;
 use danube_sidecar_core::{ackorder::AckOrder, lease::Lease};
 use danube_sidecar_store::{Store, StoreError};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tonic::Streaming;
 
@@ -19,11 +19,12 @@ use crate::{
     attachment::{Attachment, Ended},
     backoff::{AttachBackoff, Backoff},
     cluster::Cluster,
-    config::SubscriptionSpec,
+    config::{Marks, SubscriptionSpec},
     error::{CallError, Class},
     gaps::Gaps,
     lookup::Route,
     mark::Mark,
+    silence::Silence,
     subscribe,
 };
 
@@ -34,7 +35,21 @@ pub(crate) struct Context {
     pub(crate) store: Store,
     pub(crate) spec: Arc<SubscriptionSpec>,
     pub(crate) events: mpsc::Sender<SubscriptionEvent>,
+    /// Whether the partitions are to be attached. Once the sender is gone the
+    /// subscription is closing.
+    pub(crate) wanted: watch::Receiver<bool>,
     pub(crate) closing: CancellationToken,
+}
+
+impl Context {
+    /// Returns when the partitions are to be attached, or detached; never when the
+    /// subscription was dropped, because then it closes.
+    pub(crate) async fn wanted(&self, attached: bool) {
+        let mut wanted = self.wanted.clone();
+        if wanted.wait_for(|wanted| *wanted == attached).await.is_err() {
+            std::future::pending().await
+        }
+    }
 }
 
 /// A supervised partition. What it knows outlives its attachments.
@@ -46,6 +61,7 @@ pub(crate) struct Partition {
     pub(crate) lease: Lease,
     pub(crate) gaps: Gaps,
     pub(crate) mark: Mark,
+    pub(crate) silence: Silence,
     /// Delivered on this attach, and no ack sent yet; whether one is wanted.
     pub(crate) unsent: BTreeMap<u64, bool>,
     consumer_id: Option<u64>,
@@ -59,6 +75,8 @@ enum AttachError {
     Call(#[from] CallError),
     #[error(transparent)]
     Store(#[from] StoreError),
+    #[error("the subscription closes")]
+    Closing,
 }
 
 /// An open stream, and whether the subscription was set up anew for it.
@@ -80,6 +98,7 @@ impl Partition {
             lease: Lease::new(ack_timeout),
             gaps: Gaps::new(None),
             mark: Mark::new(None),
+            silence: Silence::default(),
             unsent: BTreeMap::new(),
             consumer_id: None,
             trouble: None,
@@ -102,11 +121,16 @@ impl Partition {
         let mut backoff = AttachBackoff::new();
         let mut renewing = false;
         loop {
-            let opened = tokio::select! {
-                () = closing.cancelled() => return,
-                opened = self.attach(renewing) => opened,
-            };
-            let pause = match opened {
+            // Until the broker knows the consumer it is attached in any case: the
+            // subscription begins with that.
+            if self.consumer_id.is_some() {
+                tokio::select! {
+                    () = closing.cancelled() => return,
+                    () = self.context.wanted(true) => {}
+                }
+            }
+            let pause = match self.attach(renewing, closing).await {
+                Err(AttachError::Closing) => return,
                 Err(error) => {
                     self.report(&error).await;
                     backoff.after_failure()
@@ -114,7 +138,7 @@ impl Partition {
                 Ok(opened) => match self.attached(opened).await {
                     (Ended::Closed, _) => return,
                     (Ended::Detached(reason), lasted) => {
-                        renewing = reason == DetachReason::Renewal;
+                        renewing = matches!(reason, DetachReason::Renewal | DetachReason::Asked);
                         backoff.after(reason, lasted)
                     }
                 },
@@ -132,6 +156,8 @@ impl Partition {
         if opened.anew {
             self.gaps.rewind();
             self.mark.rewind();
+            self.silence.forget();
+            self.unsent.clear();
         }
         let began = Instant::now();
         let partition = Arc::clone(&self.name);
@@ -141,23 +167,38 @@ impl Partition {
         self.order.detached();
         self.lease.detached();
         if let Ended::Detached(reason) = ended {
-            if reason == DetachReason::Renewal {
-                tracing::debug!(%partition, "renewing");
-            } else {
-                tracing::warn!(%partition, ?reason, "detached");
+            if reason == DetachReason::TakenOver {
+                // The other one may ack it.
+                self.unsent.clear();
+            }
+            match reason {
+                DetachReason::Renewal => tracing::debug!(%partition, "renewing"),
+                DetachReason::Asked => tracing::info!(%partition, "detached as asked"),
+                _ => tracing::warn!(%partition, ?reason, "detached"),
             }
             self.tell(SubscriptionEvent::Detached { partition, reason }).await;
         }
         (ended, began.elapsed())
     }
 
-    async fn attach(&mut self, renewing: bool) -> Result<Opened, AttachError> {
-        let route = self.context.cluster.route(&self.name).await?;
+    /// Is not given up between Subscribe and ReceiveMessages: that would leave a
+    /// consumer that nobody reads.
+    async fn attach(
+        &mut self,
+        renewing: bool,
+        closing: &CancellationToken,
+    ) -> Result<Opened, AttachError> {
+        let routing = self.context.cluster.route(&self.name);
+        let route = closing.run_until_cancelled(routing).await.ok_or(AttachError::Closing)??;
         if let Some(consumer_id) = self.consumer_id {
-            if renewing {
-                subscribe::closed(&route, consumer_id).await;
-            }
-            match subscribe::reopen(&route, consumer_id).await {
+            let reopening = async {
+                if renewing {
+                    subscribe::closed(&route, consumer_id).await;
+                }
+                subscribe::reopen(&route, consumer_id).await
+            };
+            let reopened = closing.run_until_cancelled(reopening).await;
+            match reopened.ok_or(AttachError::Closing)? {
                 Err(error) if error.class() == Class::Missing => {}
                 Err(error) => return Err(error.into()),
                 Ok(stream) => {
@@ -207,7 +248,7 @@ impl Partition {
         let detail = error.to_string();
         match error {
             AttachError::Call(error) => trouble_of(error, topic),
-            AttachError::Store(_) => Trouble::Refused { topic, detail },
+            AttachError::Store(_) | AttachError::Closing => Trouble::Refused { topic, detail },
         }
     }
 
@@ -228,7 +269,11 @@ impl Partition {
         loop {
             match self.recall().await {
                 Ok((consumer_id, seen)) => {
-                    return (consumer_id, Mark::new(seen), Gaps::new(seen));
+                    let mark = match self.context.spec.marks {
+                        Marks::Room => Mark::new(seen),
+                        Marks::Caller => Mark::foreign(seen),
+                    };
+                    return (consumer_id, mark, Gaps::new(seen));
                 }
                 Err(error) => {
                     tracing::error!(partition = %self.name, %error, "cannot begin");
@@ -267,6 +312,6 @@ pub(crate) fn trouble_of(error: &CallError, topic: Arc<str>) -> Trouble {
     match error.class() {
         Class::Away | Class::Moved => Trouble::BrokerAway { detail },
         Class::Missing => Trouble::TopicMissing { topic },
-        Class::Refused | Class::Invalid => Trouble::Refused { topic, detail },
+        Class::Refused | Class::Taken | Class::Invalid => Trouble::Refused { topic, detail },
     }
 }

@@ -11,7 +11,7 @@ use danube_sidecar_core::record::Record;
 use danube_sidecar_store::Store;
 use futures::{FutureExt, Stream, future::BoxFuture};
 use tokio::{
-    sync::mpsc,
+    sync::{mpsc, watch},
     task::{Id, JoinError, JoinSet},
 };
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
@@ -38,11 +38,13 @@ impl Cluster {
         let (sender, events) = mpsc::channel(QUEUE);
         let queues = AckQueues::default();
         let closing = self.stop().child_token();
+        let (wish, wanted) = watch::channel(true);
         let context = Context {
             cluster: self.clone(),
             store,
             spec: Arc::new(spec),
             events: sender,
+            wanted,
             closing: closing.clone(),
         };
         let supervisor = Supervisor {
@@ -53,7 +55,7 @@ impl Cluster {
             trouble: None,
         };
         let task = AbortOnDropHandle::new(self.tasks().spawn(supervisor.run()));
-        Box::pin(Partitions { events, queues, seen: HashMap::new(), closing, task })
+        Box::pin(Partitions { events, queues, seen: HashMap::new(), wish, closing, task })
     }
 }
 
@@ -62,6 +64,8 @@ struct Partitions {
     events: mpsc::Receiver<SubscriptionEvent>,
     queues: AckQueues,
     seen: HashMap<Arc<str>, SeenDeliveries>,
+    /// Whether the partitions are to be attached.
+    wish: watch::Sender<bool>,
     closing: CancellationToken,
     task: AbortOnDropHandle<()>,
 }
@@ -108,6 +112,14 @@ impl Subscription for Partitions {
         }
     }
 
+    fn detach(&mut self) {
+        self.wish.send_replace(false);
+    }
+
+    fn attach(&mut self) {
+        self.wish.send_replace(true);
+    }
+
     fn close(self: Box<Self>) -> BoxFuture<'static, ()> {
         let Self { mut events, closing, task, .. } = *self;
         closing.cancel();
@@ -134,6 +146,7 @@ impl Supervisor {
     async fn run(mut self) {
         let closing = self.context.closing.clone();
         let mut backoff = Backoff::calls();
+        let mut restarts = Backoff::calls();
         loop {
             let found = tokio::select! {
                 () = closing.cancelled() => break,
@@ -147,8 +160,12 @@ impl Supervisor {
             };
             tokio::select! {
                 () = closing.cancelled() => break,
-                Some(ended) = self.running.join_next_with_id() => self.ended(ended),
-                () = self.context.cluster.pause(pause) => {}
+                Some(ended) = self.running.join_next_with_id() => {
+                    self.ended(ended);
+                    // Started again at once, but never in a tight loop.
+                    tokio::time::sleep(restarts.pause()).await;
+                }
+                () = self.context.cluster.pause(pause) => restarts.reset(),
             }
         }
         while let Some(ended) = self.running.join_next_with_id().await {
@@ -196,12 +213,14 @@ impl Supervisor {
         let queue = Arc::clone(queues.entry(Arc::clone(&name)).or_default());
         drop(queues);
         let partition = Partition::new(self.context.clone(), Arc::clone(&name), queue);
-        let task = self.running.spawn(partition.run());
+        // Tracked too: when the set is dropped its tasks end a little later.
+        let running = self.context.cluster.tasks().track_future(partition.run());
+        let task = self.running.spawn(running);
         self.names.insert(task.id(), name);
     }
 
-    /// A partition's task ends when the subscription closes. If it panicked, the
-    /// next discovery starts it again.
+    /// A partition's task ends when the subscription closes. If it panicked, it is
+    /// started again by the discovery that follows.
     fn ended(&mut self, ended: Result<(Id, ()), JoinError>) {
         let id = match &ended {
             Ok((id, ())) => *id,

@@ -48,7 +48,8 @@ impl Broker {
     /// A broker with what its data directory holds, if it has one.
     pub(crate) fn open(config: Config, url: String) -> Result<Self, StartError> {
         let config = Arc::new(config);
-        let store = config.data_dir.as_deref().map(DataDir::open).transpose()?;
+        let open = |path| DataDir::open(path, config.audit);
+        let store = config.data_dir.as_deref().map(open).transpose()?;
         let mut topics = BTreeMap::new();
         let mut registry = None;
         if let Some(store) = &store {

@@ -19,6 +19,10 @@ pub struct Config {
     /// Where messages, cursors and schemas are kept. Default: nowhere, they live
     /// in memory and end with the broker.
     pub data_dir: Option<PathBuf>,
+    /// Note in the data directory what is confirmed and what is passed over, and keep
+    /// there what everybody has acked, so that nothing is lost unseen: see
+    /// [`crate::inspect`]. The directory only grows. Default no.
+    pub audit: bool,
     /// How many messages of a subscription may be un-acked at its consumers, 1 to
     /// 10000. Default 10.
     pub max_unacked_messages: usize,
@@ -42,6 +46,7 @@ impl Default for Config {
             admin_listen: Some(SocketAddr::from(([127, 0, 0, 1], 50051))),
             advertise: None,
             data_dir: None,
+            audit: false,
             max_unacked_messages: 10,
             ack_timeout: Duration::from_secs(30),
             failure_policy: FailurePolicy::default(),

@@ -84,9 +84,11 @@ impl Subscription {
 
     /// The next new message is now in flight.
     fn take_from_log(&mut self, log: &Log) -> Option<u64> {
-        let end = log.end();
-        if self.live && self.rules.oddities.live_channel_skips {
-            self.next = self.next.max(end.saturating_sub(LIVE_CHANNEL));
+        let oldest = log.end().saturating_sub(LIVE_CHANNEL);
+        let skips = self.live && self.rules.oddities.live_channel_skips;
+        if skips && self.next < oldest {
+            self.skipped.push(self.next..oldest);
+            self.next = oldest;
         }
         let message = log.message(self.next)?;
         let offset = self.next;

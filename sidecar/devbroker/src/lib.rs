@@ -34,6 +34,11 @@
 //! - A policy or window set through the admin API applies at once. Under the block
 //!   policy a late ack, or a consumer that attaches anew, gets things going again.
 //!
+//! With a data directory a confirmed publish survives SIGKILL. With
+//! [`Config::audit`] as well, [`inspect`] tells after a kill what is stored, what was
+//! confirmed and forgotten, and what was passed over; so does the program's command
+//! `danube-devbroker log`.
+//!
 //! # Limits
 //!
 //! - What is not acked is held in memory, with a data directory as well; a topic
@@ -42,6 +47,7 @@
 //! - One broker, no TLS, no tokens, no limits by namespace.
 
 mod arrival;
+mod audit;
 mod broker;
 mod config;
 mod consumer;
@@ -49,6 +55,7 @@ mod dead_letter;
 mod delivery;
 mod dispatch;
 mod error;
+pub mod inspect;
 mod key;
 mod log;
 mod names;

@@ -1,15 +1,20 @@
 //! Serves the embedded broker from the command line.
 
+mod log_command;
+
 use std::{io::Write, net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use danube_devbroker::{Config, DevBroker, Oddities, Profile, UnknownOddity};
+use log_command::LogArgs;
 use tokio::signal::unix::{SignalKind, signal};
 
 /// An embedded broker that speaks Danube's protocol, for development and tests.
 #[derive(Debug, Parser)]
-#[command(name = "danube-devbroker", version)]
+#[command(name = "danube-devbroker", version, args_conflicts_with_subcommands = true)]
 struct Args {
+    #[command(subcommand)]
+    command: Option<Command>,
     /// Where clients connect; port 0 takes a free one.
     #[arg(long, default_value = "127.0.0.1:6650")]
     listen: SocketAddr,
@@ -22,6 +27,10 @@ struct Args {
     /// Where messages are kept; without, in memory.
     #[arg(long)]
     data_dir: Option<PathBuf>,
+    /// Note in the data directory what is confirmed and what is passed over, and keep
+    /// there what was acked, for the command `log`.
+    #[arg(long, requires = "data_dir")]
+    audit: bool,
     /// How many messages of a subscription may be un-acked.
     #[arg(long, default_value_t = 10)]
     max_unacked_messages: usize,
@@ -36,13 +45,23 @@ struct Args {
     profile: Option<Profile>,
 }
 
+#[derive(Debug, Subcommand)]
+enum Command {
+    Log(LogArgs),
+}
+
 #[tokio::main]
 async fn main() -> ExitCode {
     tracing_subscriber::fmt()
         .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
         .with_writer(std::io::stderr)
         .init();
-    match run(Args::parse()).await {
+    let args = Args::parse();
+    let done = match &args.command {
+        Some(Command::Log(log)) => log_command::run(log),
+        None => run(args).await,
+    };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("danube-devbroker: {error}");
@@ -74,6 +93,7 @@ fn config(args: Args) -> Result<Config, UnknownOddity> {
         listen: args.listen,
         admin_listen: (!args.no_admin).then_some(args.admin_listen),
         data_dir: args.data_dir,
+        audit: args.audit,
         max_unacked_messages: args.max_unacked_messages,
         ack_timeout: args.ack_timeout,
         oddities,

@@ -52,12 +52,19 @@ oddities! {
     /// subscription stops after 4 messages, and the producers after 32 more, until
     /// ReceiveMessages is called with that consumer's id.
     subscribe_without_receive_blocks = "subscribe-without-receive-blocks",
+    /// ReceiveMessages while the consumer's old stream is still open takes that over
+    /// without sending again what is un-acked: it comes when its ack timeout passes.
+    takeover_resends_nothing = "takeover-resends-nothing",
     /// A subscription that falls more than 256 messages behind skips to the last
     /// 256 (not one restored from the data directory).
     live_channel_skips = "live-channel-skips",
-    /// A confirmed publish reaches the data directory only within 5 s, or at a
-    /// clean stop: after a crash the offsets of what was lost are used again.
-    offsets_repeat = "offsets-repeat",
+    /// A confirmed publish reaches the data directory only within 5 s (10 MiB at
+    /// most wait), or at a clean stop: a crash loses it, and its offset is used again.
+    /// [`crate::Config::audit`] tells which ones.
+    forgets_confirmed = "forgets-confirmed",
+    /// A subscription's cursor reaches the data directory only every 10 s, or at a
+    /// clean stop: after a crash messages come again that were acked before.
+    cursor_lags = "cursor-lags",
     /// An exclusive subscription belongs to its first consumer name for ever.
     exclusive_for_ever = "exclusive-for-ever",
     /// A failover subscription stays with its first consumer when that goes away.

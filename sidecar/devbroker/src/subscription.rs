@@ -5,6 +5,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
+    ops::Range,
     sync::Arc,
     time::Duration,
 };
@@ -72,6 +73,8 @@ pub(crate) struct Subscription {
     pub(crate) stalling: Stalling,
     /// Reads the live channel, not the log restored from disk.
     pub(crate) live: bool,
+    /// Passed over, for the audit to take.
+    pub(crate) skipped: Vec<Range<u64>>,
 }
 
 /// Another consumer name holds the exclusive subscription.
@@ -102,6 +105,7 @@ impl Subscription {
             due: None,
             stalling: Stalling::default(),
             live: true,
+            skipped: Vec::new(),
         }
     }
 
@@ -152,7 +156,8 @@ impl Subscription {
         let Some(consumer) = self.consumer_mut(id) else { return false };
         let was_attached = consumer.is_attached();
         consumer.attach(session);
-        if was_attached && !self.stalling.is_stalled() {
+        let resends = !self.rules.oddities.takeover_resends_nothing;
+        if was_attached && resends && !self.stalling.is_stalled() {
             self.release(id);
         }
         if !self.rules.oddities.reconnects_spend_budget {

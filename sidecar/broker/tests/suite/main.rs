@@ -2,7 +2,9 @@
 //! DANUBE_SERVICE_URL names. What needs switches or kills is always embedded.
 
 mod acks;
+mod detaching;
 mod discovery;
+mod health;
 mod losses;
 mod network;
 mod restarts;

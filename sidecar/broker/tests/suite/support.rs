@@ -11,15 +11,15 @@ use std::{
 
 use danube_core::{
     admin_proto::{
-        GetSubscriptionFailurePolicyRequest, SubscriptionFailurePolicy,
+        GetSubscriptionFailurePolicyRequest, SubscriptionFailurePolicy, TopicRequest,
         topic_admin_client::TopicAdminClient,
     },
     proto::{ConsumerRequest, consumer_service_client::ConsumerServiceClient},
 };
 use danube_devbroker::{Config, DevBroker, Oddities};
 use danube_sidecar_broker::{
-    BoxSubscription, Cluster, ClusterConfig, DetachReason, Outbound, ProducerSpec, Publisher,
-    SubscriptionEvent, SubscriptionKind, SubscriptionSpec,
+    BoxSubscription, Cluster, ClusterConfig, DetachReason, Marks, Outbound, ProducerSpec,
+    PublishTrouble, Publisher, SubscriptionEvent, SubscriptionKind, SubscriptionSpec,
 };
 use danube_sidecar_core::record::Record;
 use danube_sidecar_store::Store;
@@ -126,6 +126,7 @@ pub(crate) fn subscription(topic: &Arc<str>) -> SubscriptionSpec {
         key_filters: Vec::new(),
         create_topic: false,
         sole_consumer: true,
+        marks: Marks::Room,
     }
 }
 
@@ -196,7 +197,7 @@ impl Reader {
         reader
     }
 
-    async fn read(&mut self) -> SubscriptionEvent {
+    pub(crate) async fn read(&mut self) -> SubscriptionEvent {
         tokio::time::timeout(PATIENCE, self.subscription.next())
             .await
             .expect("an event comes in time")
@@ -280,6 +281,11 @@ impl Reader {
         self.passed.iter().any(unwanted)
     }
 
+    /// Forgets what earlier waits passed over.
+    pub(crate) fn forget_passed(&mut self) {
+        self.passed.clear();
+    }
+
     /// Has the outstanding acks answered, and ends.
     pub(crate) async fn close(self) {
         let subscription = std::pin::Pin::into_inner(self.subscription);
@@ -315,4 +321,22 @@ pub(crate) async fn failure_policy(
     };
     let answer = admin.get_subscription_failure_policy(request).await.unwrap();
     answer.into_inner().failure_policy.expect("the subscription has a policy")
+}
+
+/// What the publisher waits for.
+pub(crate) async fn trouble_of(publisher: &dyn Publisher) -> PublishTrouble {
+    let told = async {
+        loop {
+            if let Some(trouble) = publisher.trouble() {
+                return trouble;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, told).await.expect("the trouble is told")
+}
+
+pub(crate) async fn delete_topic(admin_url: &str, topic: &str) {
+    let mut admin = TopicAdminClient::connect(admin_url.to_owned()).await.unwrap();
+    admin.delete_topic(TopicRequest { name: topic.to_owned() }).await.unwrap();
 }

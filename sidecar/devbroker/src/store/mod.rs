@@ -6,6 +6,7 @@
 //! topics/<namespace>/<topic>/  one directory per topic or partition
 //!     topic.json               its settings, subscriptions and their cursors
 //!     <offset>.log             its messages from that offset on
+//! audit.log                    with an audit: what was confirmed and passed over
 //! ```
 //!
 //! A message is written to the operating system before its publish is confirmed,
@@ -20,14 +21,16 @@ use std::{
     fs::{self, File, TryLockError},
     io::{self, Write},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
+use danube_core::proto::StreamMessage;
 use serde::{Serialize, de::DeserializeOwned};
 
 pub(crate) use saved::{SavedRegistry, SavedSubscription, SavedTopic};
-pub(crate) use segments::Segments;
+pub(crate) use segments::{Segments, Writing};
 
-use crate::error::StartError;
+use crate::{audit::Audit, error::StartError};
 
 const TOPIC_FILE: &str = "topic.json";
 
@@ -36,15 +39,19 @@ const TOPIC_FILE: &str = "topic.json";
 pub(crate) struct DataDir {
     path: PathBuf,
     lock: File,
+    audit: Option<Arc<Audit>>,
 }
 
 /// Where one topic is kept.
 #[derive(Clone, Debug)]
-pub(crate) struct TopicDir(PathBuf);
+pub(crate) struct TopicDir {
+    path: PathBuf,
+    audit: Option<Arc<Audit>>,
+}
 
 impl DataDir {
-    /// Takes the directory, made if it is missing.
-    pub(crate) fn open(path: &Path) -> Result<Self, StartError> {
+    /// Takes the directory, made if it is missing; with an audit where wanted.
+    pub(crate) fn open(path: &Path, audit: bool) -> Result<Self, StartError> {
         let unusable = |source| StartError::DataDir { path: path.to_owned(), source };
         fs::create_dir_all(path.join("topics")).map_err(unusable)?;
         let lock = File::options()
@@ -54,12 +61,14 @@ impl DataDir {
             .open(path.join("LOCK"))
             .map_err(unusable)?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self { path: path.to_owned(), lock }),
+            Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                Err(StartError::DataDirLocked { path: path.to_owned() })
+                return Err(StartError::DataDirLocked { path: path.to_owned() });
             }
-            Err(TryLockError::Error(source)) => Err(unusable(source)),
+            Err(TryLockError::Error(source)) => return Err(unusable(source)),
         }
+        let audit = audit.then(|| Audit::open(path)).transpose().map_err(unusable)?;
+        Ok(Self { path: path.to_owned(), lock, audit: audit.map(Arc::new) })
     }
 
     /// Lets another broker have it.
@@ -79,43 +88,66 @@ impl DataDir {
 
     /// The directory of a topic; the name is checked, so it stays inside.
     pub(crate) fn topic(&self, name: &str) -> TopicDir {
-        TopicDir(self.path.join("topics").join(name.trim_start_matches('/')))
+        TopicDir { path: topic_path(&self.path, name), audit: self.audit.clone() }
     }
 
     /// The names of all topics.
     pub(crate) fn topics(&self) -> Result<Vec<String>, StartError> {
-        let root = self.path.join("topics");
-        let mut names = Vec::new();
-        for namespace in entries(&root)? {
-            for topic in entries(&root.join(&namespace))? {
-                if root.join(&namespace).join(&topic).join(TOPIC_FILE).exists() {
-                    names.push(format!("/{namespace}/{topic}"));
-                }
+        topics(&self.path)
+    }
+}
+
+/// The names of all topics in a data directory, in order.
+pub(crate) fn topics(data_dir: &Path) -> Result<Vec<String>, StartError> {
+    let root = data_dir.join("topics");
+    let mut names = Vec::new();
+    for namespace in entries(&root)? {
+        for topic in entries(&root.join(&namespace))? {
+            if root.join(&namespace).join(&topic).join(TOPIC_FILE).exists() {
+                names.push(format!("/{namespace}/{topic}"));
             }
         }
-        Ok(names)
     }
+    names.sort_unstable();
+    Ok(names)
+}
+
+/// The messages of a topic in a data directory, and the offset of the first.
+pub(crate) fn messages(
+    data_dir: &Path,
+    topic: &str,
+) -> Result<(u64, Vec<StreamMessage>), StartError> {
+    segments::messages(&topic_path(data_dir, topic))
+}
+
+fn topic_path(data_dir: &Path, topic: &str) -> PathBuf {
+    data_dir.join("topics").join(topic.trim_start_matches('/'))
 }
 
 impl TopicDir {
     pub(crate) fn create(&self) -> io::Result<()> {
-        fs::create_dir_all(&self.0)
+        fs::create_dir_all(&self.path)
     }
 
     pub(crate) fn path(&self) -> &Path {
-        &self.0
+        &self.path
+    }
+
+    /// Where it is noted what the topic does, if anywhere.
+    pub(crate) fn audit(&self) -> Option<&Audit> {
+        self.audit.as_deref()
     }
 
     pub(crate) fn load(&self) -> Result<Option<SavedTopic>, StartError> {
-        load(&self.0.join(TOPIC_FILE))
+        load(&self.path.join(TOPIC_FILE))
     }
 
     pub(crate) fn save(&self, topic: &SavedTopic) -> io::Result<()> {
-        save(&self.0.join(TOPIC_FILE), topic)
+        save(&self.path.join(TOPIC_FILE), topic)
     }
 
     pub(crate) fn remove(&self) -> io::Result<()> {
-        fs::remove_dir_all(&self.0)
+        fs::remove_dir_all(&self.path)
     }
 }
 
@@ -156,11 +188,11 @@ mod tests {
     #[test]
     fn a_second_broker_is_told_that_the_directory_is_taken() {
         let dir = tempfile::tempdir().unwrap();
-        let held = DataDir::open(dir.path()).unwrap();
-        let error = DataDir::open(dir.path()).unwrap_err();
+        let held = DataDir::open(dir.path(), false).unwrap();
+        let error = DataDir::open(dir.path(), false).unwrap_err();
         assert!(matches!(error, StartError::DataDirLocked { .. }), "{error}");
         held.release();
-        DataDir::open(dir.path()).unwrap();
+        DataDir::open(dir.path(), false).unwrap();
     }
 
     #[test]
@@ -168,7 +200,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("file");
         fs::write(&path, "").unwrap();
-        let error = DataDir::open(&path).unwrap_err();
+        let error = DataDir::open(&path, false).unwrap_err();
         assert!(error.to_string().contains(path.to_str().unwrap()), "{error}");
     }
 }

@@ -34,8 +34,16 @@ pub(crate) struct Segments {
     length: u64,
     /// What is not written yet.
     pending: Vec<u8>,
-    /// Wait with writing until told ([`crate::Oddities::offsets_repeat`]).
-    delayed: bool,
+    writing: Writing,
+}
+
+/// How the files are written.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Writing {
+    /// Wait until told ([`crate::Oddities::forgets_confirmed`]).
+    pub(crate) delayed: bool,
+    /// Remove nothing ([`crate::Config::audit`]).
+    pub(crate) keep: bool,
 }
 
 impl Segments {
@@ -43,32 +51,15 @@ impl Segments {
     /// Returns the first offset and the messages from it.
     pub(crate) fn open(
         dir: &Path,
-        delayed: bool,
+        writing: Writing,
     ) -> Result<(Self, u64, Vec<StreamMessage>), StartError> {
-        let mut firsts = list(dir)?;
-        if firsts.is_empty() {
-            firsts.push_back(0);
-        }
-        let mut messages = Vec::new();
-        let mut length = 0;
-        for (index, first) in firsts.iter().enumerate() {
-            let path = file_path(dir, *first);
-            let good = read(&path, &mut messages)?;
-            let last = index + 1 == firsts.len();
-            length = good;
-            let end = firsts[0] + messages.len() as u64;
-            if !last && firsts[index + 1] != end {
-                let source = format!("its messages end at {end}").into();
-                return Err(StartError::Damaged { path, source });
-            }
-        }
-        let current = firsts[firsts.len() - 1];
+        let Read { firsts, length, messages } = read_all(dir)?;
+        let (first, current) = (firsts[0], firsts[firsts.len() - 1]);
         let path = file_path(dir, current);
         let file =
             open_file(&path, length).map_err(|source| StartError::DataDir { path, source })?;
-        let first = firsts[0];
         let segments =
-            Self { dir: dir.to_owned(), firsts, file, length, pending: Vec::new(), delayed };
+            Self { dir: dir.to_owned(), firsts, file, length, pending: Vec::new(), writing };
         Ok((segments, first, messages))
     }
 
@@ -78,7 +69,7 @@ impl Segments {
             self.roll(offset)?;
         }
         encode(message, &mut self.pending);
-        if self.delayed && self.pending.len() < MAX_DELAYED {
+        if self.writing.delayed && self.pending.len() < MAX_DELAYED {
             return Ok(());
         }
         self.flush()
@@ -111,6 +102,9 @@ impl Segments {
 
     /// Removes the files whose messages are all below `offset`.
     pub(crate) fn trim(&mut self, offset: u64) {
+        if self.writing.keep {
+            return;
+        }
         while self.firsts.get(1).is_some_and(|next| *next <= offset) {
             let Some(first) = self.firsts.pop_front() else { return };
             let path = file_path(&self.dir, first);
@@ -119,6 +113,40 @@ impl Segments {
             }
         }
     }
+}
+
+/// What the files of a topic hold.
+struct Read {
+    /// First offset of each file, one at least.
+    firsts: VecDeque<u64>,
+    /// How much of the last file is good.
+    length: u64,
+    messages: Vec<StreamMessage>,
+}
+
+/// Reads the messages of a topic, and gives the first one's offset.
+pub(crate) fn messages(dir: &Path) -> Result<(u64, Vec<StreamMessage>), StartError> {
+    let Read { firsts, messages, .. } = read_all(dir)?;
+    Ok((firsts[0], messages))
+}
+
+fn read_all(dir: &Path) -> Result<Read, StartError> {
+    let mut firsts = list(dir)?;
+    if firsts.is_empty() {
+        firsts.push_back(0);
+    }
+    let mut messages = Vec::new();
+    let mut length = 0;
+    for (index, first) in firsts.iter().enumerate() {
+        let path = file_path(dir, *first);
+        length = read(&path, &mut messages)?;
+        let end = firsts[0] + messages.len() as u64;
+        if firsts.get(index + 1).is_some_and(|next| *next != end) {
+            let source = format!("its messages end at {end}").into();
+            return Err(StartError::Damaged { path, source });
+        }
+    }
+    Ok(Read { firsts, length, messages })
 }
 
 fn list(dir: &Path) -> Result<VecDeque<u64>, StartError> {
@@ -196,6 +224,8 @@ fn frame(bytes: &bytes::Bytes, at: usize) -> Option<bytes::Bytes> {
 mod tests {
     use super::*;
 
+    const DELAYED: Writing = Writing { delayed: true, keep: false };
+
     fn message(payload: &str) -> StreamMessage {
         StreamMessage { payload: payload.to_owned().into(), ..Default::default() }
     }
@@ -207,40 +237,40 @@ mod tests {
     #[test]
     fn what_was_appended_is_read_back() {
         let dir = tempfile::tempdir().unwrap();
-        let (mut segments, _, _) = Segments::open(dir.path(), false).unwrap();
+        let (mut segments, _, _) = Segments::open(dir.path(), Writing::default()).unwrap();
         segments.append(0, &message("a")).unwrap();
         segments.append(1, &message("b")).unwrap();
-        let (_, first, messages) = Segments::open(dir.path(), false).unwrap();
+        let (_, first, messages) = Segments::open(dir.path(), Writing::default()).unwrap();
         assert_eq!((first, payloads(&messages)), (0, vec!["a".into(), "b".into()]));
     }
 
     #[test]
     fn a_torn_last_frame_is_cut_off_and_written_over() {
         let dir = tempfile::tempdir().unwrap();
-        let (mut segments, _, _) = Segments::open(dir.path(), false).unwrap();
+        let (mut segments, _, _) = Segments::open(dir.path(), Writing::default()).unwrap();
         segments.append(0, &message("a")).unwrap();
         segments.append(1, &message("torn")).unwrap();
         let path = segments.current();
         let length = fs::metadata(&path).unwrap().len();
         File::options().write(true).open(&path).unwrap().set_len(length - 1).unwrap();
 
-        let (mut segments, _, messages) = Segments::open(dir.path(), false).unwrap();
+        let (mut segments, _, messages) = Segments::open(dir.path(), Writing::default()).unwrap();
         assert_eq!(payloads(&messages), ["a"]);
         segments.append(1, &message("c")).unwrap();
-        let (_, _, messages) = Segments::open(dir.path(), false).unwrap();
+        let (_, _, messages) = Segments::open(dir.path(), Writing::default()).unwrap();
         assert_eq!(payloads(&messages), ["a", "c"]);
     }
 
     #[test]
     fn files_that_nobody_needs_are_removed_and_numbering_goes_on() {
         let dir = tempfile::tempdir().unwrap();
-        let (mut segments, _, _) = Segments::open(dir.path(), false).unwrap();
+        let (mut segments, _, _) = Segments::open(dir.path(), Writing::default()).unwrap();
         let large = message(&"x".repeat(3 * 1024 * 1024));
         for offset in 0..8 {
             segments.append(offset, &large).unwrap();
         }
         segments.trim(8);
-        let (_, first, messages) = Segments::open(dir.path(), false).unwrap();
+        let (_, first, messages) = Segments::open(dir.path(), Writing::default()).unwrap();
         assert!(first > 0);
         assert_eq!(first + messages.len() as u64, 8);
     }
@@ -248,11 +278,11 @@ mod tests {
     #[test]
     fn delayed_writes_are_lost_without_a_flush() {
         let dir = tempfile::tempdir().unwrap();
-        let (mut segments, _, _) = Segments::open(dir.path(), true).unwrap();
+        let (mut segments, _, _) = Segments::open(dir.path(), DELAYED).unwrap();
         segments.append(0, &message("a")).unwrap();
         segments.flush().unwrap();
         segments.append(1, &message("lost")).unwrap();
-        let (_, _, messages) = Segments::open(dir.path(), true).unwrap();
+        let (_, _, messages) = Segments::open(dir.path(), DELAYED).unwrap();
         assert_eq!(payloads(&messages), ["a"]);
     }
 }

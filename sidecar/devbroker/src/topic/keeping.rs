@@ -7,22 +7,25 @@ use std::{
     time::Duration,
 };
 
-use danube_core::proto::consumer_request::SubscriptionType;
+use danube_core::proto::{StreamMessage, consumer_request::SubscriptionType};
 use tokio::time::Instant;
 
 use super::{Life, Policy, State, Topic};
 use crate::{
+    audit::{Audited, AuditedMessage},
     config::Config,
     error::StartError,
     log::Log,
-    store::{SavedSubscription, SavedTopic, Segments, TopicDir},
+    store::{SavedSubscription, SavedTopic, Segments, TopicDir, Writing},
     subscription::{Rules, Subscription},
 };
 
 /// How far cursors on disk may lag.
 const SAVE_EVERY: Duration = Duration::from_secs(1);
-/// The same with [`crate::Oddities::offsets_repeat`], for messages too.
-const DELAYED_SAVE: Duration = Duration::from_secs(5);
+/// The same with [`crate::Oddities::cursor_lags`].
+const LAGGING_SAVE: Duration = Duration::from_secs(10);
+/// How far messages on disk lag with [`crate::Oddities::forgets_confirmed`].
+const DELAYED_FLUSH: Duration = Duration::from_secs(5);
 
 impl Topic {
     /// A new topic, in a directory if it is to be kept.
@@ -98,15 +101,45 @@ impl Topic {
 
     /// Brings the disk up to date if it is time.
     pub(super) fn keep_up(&self, state: &mut State, now: Instant) {
-        let delayed = self.config.oddities.offsets_repeat;
-        let every = if delayed { DELAYED_SAVE } else { SAVE_EVERY };
-        if self.dir.is_none() || !state.moved || now < state.saved_at + every {
+        if self.dir.is_none() {
             return;
         }
-        if let Err(error) = state.log.flush().and_then(|()| self.keep(state)) {
+        let mut written = Ok(());
+        if now >= state.flushed_at + DELAYED_FLUSH {
+            state.flushed_at = now;
+            written = state.log.flush();
+        }
+        let lags = self.config.oddities.cursor_lags;
+        let every = if lags { LAGGING_SAVE } else { SAVE_EVERY };
+        if state.moved && now >= state.saved_at + every {
+            written = written.and_then(|()| self.keep(state));
+        }
+        if let Err(error) = written {
             tracing::warn!(topic = %self.name, %error, "cannot write; trying again");
             state.moved = true;
         }
+    }
+
+    /// Notes what is about to be confirmed.
+    pub(super) fn audit_publish(&self, message: &StreamMessage, offset: u64) -> io::Result<()> {
+        let Some(audit) = self.dir.as_ref().and_then(TopicDir::audit) else { return Ok(()) };
+        audit.write(&Audited::Published(AuditedMessage::new(&self.name, offset, message)))
+    }
+
+    /// Notes what subscriptions have passed over, then forgets what nobody needs.
+    pub(super) fn settle(&self, state: &mut State) {
+        let audit = self.dir.as_ref().and_then(TopicDir::audit);
+        for (name, subscription) in &mut state.subscriptions {
+            for offset in subscription.skipped.drain(..).flatten() {
+                let Some((audit, message)) = audit.zip(state.log.message(offset)) else { continue };
+                let message = AuditedMessage::new(&self.name, offset, message);
+                let line = Audited::Skipped { subscription: name.clone(), message };
+                if let Err(error) = audit.write(&line) {
+                    tracing::error!(topic = %self.name, offset, %error, "the audit lacks a line");
+                }
+            }
+        }
+        state.trim();
     }
 
     /// Writes what is not written, at a clean stop.
@@ -128,6 +161,7 @@ impl State {
             schema: None,
             life: Life::Open,
             saved_at: Instant::now(),
+            flushed_at: Instant::now(),
             moved: false,
         }
     }
@@ -142,7 +176,8 @@ impl State {
 }
 
 fn open_log(dir: &TopicDir, config: &Config) -> Result<Log, StartError> {
-    let (segments, first, messages) = Segments::open(dir.path(), config.oddities.offsets_repeat)?;
+    let writing = Writing { delayed: config.oddities.forgets_confirmed, keep: config.audit };
+    let (segments, first, messages) = Segments::open(dir.path(), writing)?;
     Ok(Log::restored(segments, first, messages))
 }
 

@@ -46,6 +46,8 @@ pub(crate) struct State {
     /// When the cursors on disk were last brought up to date; they moved since.
     saved_at: Instant,
     moved: bool,
+    /// When the messages were last flushed, where they wait for that.
+    flushed_at: Instant,
 }
 
 /// Whether a topic takes messages.
@@ -119,6 +121,7 @@ impl Topic {
             return Ok(Vec::new());
         }
         self.check_room(state)?;
+        self.audit_publish(&message, state.log.end())?;
         state.log.append(message)?;
         let mut hanging = Vec::new();
         for (name, subscription) in &mut state.subscriptions {
@@ -127,7 +130,7 @@ impl Topic {
                 hanging.push(name.clone());
             }
         }
-        state.trim();
+        self.settle(state);
         Ok(hanging)
     }
 
@@ -201,7 +204,7 @@ impl Topic {
         let state = &mut *state;
         let subscription = state.subscriptions.get_mut(subscription)?;
         let result = subscription.submit(command, &state.log, now);
-        state.trim();
+        self.settle(state);
         Some(result)
     }
 
@@ -209,7 +212,9 @@ impl Topic {
         let mut state = self.lock();
         let state = &mut *state;
         let Some(subscription) = state.subscriptions.get_mut(subscription) else { return false };
-        subscription.attach(consumer, session, &state.log)
+        let known = subscription.attach(consumer, session, &state.log);
+        self.settle(state);
+        known
     }
 
     pub(crate) fn detach(
@@ -225,7 +230,7 @@ impl Topic {
         if subscription.detach(consumer, session) {
             subscription.submit_always(Command::Release { consumer }, &state.log, now);
         }
-        state.trim();
+        self.settle(state);
     }
 
     /// Takes messages for a consumer's stream.
@@ -248,6 +253,7 @@ impl Topic {
             out(StreamMessage::clone(message));
         });
         subscription.read(&state.log, now);
+        self.settle(state);
         Taken::Open
     }
 
@@ -267,6 +273,7 @@ impl Topic {
                 dead.push(DeadLetter::new(topic, name, offset, message, delivery));
             }
         }
+        self.settle(state);
         self.keep_up(state, now);
         dead
     }
@@ -279,7 +286,7 @@ impl Topic {
             subscription.finish(offset);
             subscription.dispatch(&state.log);
         }
-        state.trim();
+        self.settle(state);
     }
 
     /// The broker stops: ends all streams, takes nothing more.

@@ -189,10 +189,11 @@ impl Connectors {
     /// Offers records of a sink's inbox again; none when no such sink runs.
     pub async fn replay(
         &self,
-        _connector: &str,
-        _from: ReplayFrom,
+        connector: &str,
+        from: ReplayFrom,
     ) -> Option<Result<u64, StoreError>> {
-        None
+        let sink = self.sinks.lock().await.get(connector).cloned()?;
+        sink.replay(from).await
     }
 
     fn known(&self, caller: &Caller) -> Result<Connector, Refusal> {

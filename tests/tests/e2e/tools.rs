@@ -8,7 +8,7 @@ use std::{
 };
 
 use danube_connector_proto::v1::{
-    SourceRecord, SourceRecords, source_service_run_request::Frame,
+    Outcome, SourceRecord, SourceRecords, source_service_run_request::Frame,
     source_service_run_response::Frame as In,
 };
 use danube_sidecar_store::{LetterSettings, NewLetter, Store};
@@ -41,7 +41,7 @@ async fn run(arguments: &[&str]) -> Ran {
 }
 
 fn letter(topic: &str, number: u64) -> NewLetter {
-    let class = if number % 2 == 0 { "REJECT" } else { "EXHAUSTED" };
+    let class = if number.is_multiple_of(2) { "REJECT" } else { "EXHAUSTED" };
     NewLetter {
         dedup_id: format!("dedup-{number}"),
         topic: topic.to_owned(),
@@ -276,4 +276,52 @@ async fn a_replay_of_an_inbox_that_keeps_nothing_names_the_setting() {
     assert!(refused.printed.contains("set [inbox] retain"), "{}", refused.printed);
     let wrong = sidecar(data.path(), &["replay", "--connector", "orders", "--from", "soon"]).await;
     assert_eq!(wrong.code, 2, "{}", wrong.printed);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn resolved_records_that_the_inbox_keeps_are_offered_again() {
+    let broker = Broker::start().await;
+    let data = tempfile::tempdir().unwrap();
+    let config = "[danube]\ncreate_topics = true\n[inbox]\nretain = \"1h\"\n";
+    let start = SidecarBuilder::new(broker.url()).config(config).data_dir(data.path());
+    let running = start.start().await;
+    let (topic, name) = (unique("/default/in"), unique("sink"));
+    let (mut worker, _) = SinkWorker::open(&running, open(&name, &topic)).await;
+    running.attached(&name).await;
+    let sent: Vec<String> = (0..3).map(|n| format!("record {n}")).collect();
+    publish(broker.url(), &topic, &sent).await;
+    worker.write(3).await;
+    running.settled(&name).await;
+
+    let address = ["--address", running.http_address(), "--connector", &name];
+    let replay = run(&[&["replay", "--from", "10m"][..], &address].concat()).await;
+
+    assert_eq!(replay.printed, format!("3 records of {name} are offered again\n"));
+    assert_eq!(worker.write(3).await, sent);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dead_letter_of_a_sink_is_mended_by_a_replay() {
+    let broker = Broker::start().await;
+    let data = tempfile::tempdir().unwrap();
+    let config = "[danube]\ncreate_topics = true\n";
+    let start = SidecarBuilder::new(broker.url()).config(config).data_dir(data.path());
+    let running = start.start().await;
+    let (topic, name) = (unique("/default/in"), unique("sink"));
+    let (mut worker, _) = SinkWorker::open(&running, open(&name, &topic)).await;
+    running.attached(&name).await;
+    publish(broker.url(), &topic, &["sick".to_owned()]).await;
+    let sick = worker.take(1).await;
+    worker.fail(&sick[0], Outcome::Reject).await;
+    running.settled(&name).await;
+
+    let of = ["--connector", name.as_str()];
+    let listed = sidecar(data.path(), &[&["dlq", "list"][..], &of].concat()).await;
+    assert!(listed.printed.contains("REJECT") && listed.printed.contains("published"));
+    let replay = sidecar(data.path(), &[&["dlq", "replay"][..], &of].concat()).await;
+    assert_eq!(replay.code, 0, "{}", replay.printed);
+
+    let again = worker.take(1).await;
+    assert_eq!(again[0].attributes.get("x-dedup-id"), Some(&sick[0].dedup_id));
+    assert_eq!(again[0].payload, sick[0].payload);
 }

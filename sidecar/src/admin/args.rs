@@ -128,6 +128,12 @@ pub enum DlqAction {
         id: u64,
     },
     /// Publish dead letters again, oldest first
+    ///
+    /// Each goes to the partition that it came from, where all subscriptions of the
+    /// topic get it, or to another topic. It keeps payload, key, schema, its original
+    /// attributes and x-dedup-id, and gets x-replayed-from. At least once: a letter is
+    /// marked when the broker has confirmed it, and a replay that was interrupted goes
+    /// on there when it is run again.
     #[command(after_help = EXIT_CODES)]
     Replay(DlqReplay),
     /// Delete dead letters from the data directory (not from their topic)
@@ -151,11 +157,7 @@ pub enum DlqAction {
     },
 }
 
-/// `dlq replay`. Each goes to the partition that it came from, where *all*
-/// subscriptions of the topic get it, or to another topic. It keeps payload, key,
-/// schema, its original attributes and `x-dedup-id`, and gets `x-replayed-from`. At
-/// least once: a letter is marked when the broker has confirmed it; a replay that
-/// was interrupted goes on there when it is run again.
+/// `dlq replay`.
 #[derive(Clone, Debug, Args)]
 pub struct DlqReplay {
     #[command(flatten)]

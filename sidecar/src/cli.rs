@@ -5,7 +5,7 @@ use std::{net::SocketAddr, path::PathBuf};
 use clap::{Args, Parser, Subcommand};
 
 use crate::{
-    admin::args::{CheckpointCommand, StatusCommand},
+    admin::args::{CheckpointCommand, DlqCommand, ReplayCommand, StatusCommand},
     config::{LogFormat, Overrides, TopicName},
 };
 
@@ -46,6 +46,10 @@ pub enum Command {
     Publish(Publish),
     /// Say how the connectors of a running sidecar are doing.
     Status(StatusCommand),
+    /// List, show, replay or purge dead letters.
+    Dlq(DlqCommand),
+    /// Offer records of the inbox to the workers once more.
+    Replay(ReplayCommand),
     /// Show, set or reset where a source resumes.
     Checkpoint(CheckpointCommand),
 }

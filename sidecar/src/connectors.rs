@@ -10,7 +10,9 @@ use std::{
 
 use danube_sidecar_broker::{CallError, Cluster, SchemaInfo};
 use danube_sidecar_core::record::SchemaRef;
-use danube_sidecar_store::{Checkpoints, InboxSettings, LetterSettings, Letters, Position, Store};
+use danube_sidecar_store::{
+    Checkpoints, InboxSettings, LetterSettings, Letters, Position, ReplayFrom, Store, StoreError,
+};
 use tokio::sync::Mutex;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::warn;
@@ -102,15 +104,14 @@ impl Connectors {
     pub async fn source(&self, open: SourceOpen) -> Result<Seat, Refusal> {
         let connector = self.known(&open.caller)?;
         self.compare_brokers(&open.caller);
-        let source = {
-            let mut sources = self.sources.lock().await;
-            let name = connector.name.clone();
-            Arc::clone(
-                sources
-                    .entry(name)
-                    .or_insert_with(|| Arc::new(Source::new(self.source_parts(), connector))),
-            )
-        };
+        let source =
+            {
+                let mut sources = self.sources.lock().await;
+                let name = connector.name.clone();
+                Arc::clone(sources.entry(name).or_insert_with(|| {
+                    Arc::new(Source::new(self.source_parts(&connector), connector))
+                }))
+            };
         source.open(open, &self.config.policy).await
     }
 
@@ -190,6 +191,16 @@ impl Connectors {
         }
     }
 
+    /// Offers records of a sink's inbox again; none when no such sink runs.
+    pub async fn replay(
+        &self,
+        connector: &str,
+        from: ReplayFrom,
+    ) -> Option<Result<u64, StoreError>> {
+        let sink = self.sinks.lock().await.get(connector).cloned()?;
+        sink.replay(from).await
+    }
+
     fn known(&self, caller: &Caller) -> Result<Connector, Refusal> {
         let name = &caller.connector;
         self.config.connector(name).ok_or_else(|| Refusal::UnknownConnector {
@@ -243,8 +254,9 @@ impl Connectors {
         durable.then(|| self.parts.store.letters(&connector.name, settings))
     }
 
-    fn source_parts(&self) -> source::Parts {
+    fn source_parts(&self, connector: &Connector) -> source::Parts {
         source::Parts {
+            letters: self.letters(connector),
             cluster: self.parts.cluster.clone(),
             checkpoints: Arc::clone(&self.parts.checkpoints),
             shutdown: self.parts.shutdown.clone(),

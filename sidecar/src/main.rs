@@ -26,6 +26,8 @@ fn main() -> ExitCode {
             Command::Validate(common) => validate(common),
             Command::Publish(publish) => send(publish).await,
             Command::Status(command) => operate(Tool::Status(command)).await,
+            Command::Dlq(command) => operate(Tool::Dlq(command)).await,
+            Command::Replay(command) => operate(Tool::Replay(command)).await,
             Command::Checkpoint(command) => operate(Tool::Checkpoint(command)).await,
         }
     });

@@ -59,3 +59,195 @@ pub struct Problem {
     /// What is wrong and what to do.
     pub message: String,
 }
+
+/// Which dead letters are meant.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LetterQuery {
+    /// The connector; may be left out where the configuration names only one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connector: Option<String>,
+    /// Of this failure class: `REJECT`, `EXHAUSTED`, `CRASH`, `OVERSIZE`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub class: Option<String>,
+    /// With this failure code.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+    /// With this routing key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// Kept at this time or later, in milliseconds since the Unix epoch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since_ms: Option<i64>,
+    /// With a greater id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after_id: Option<u64>,
+    /// At most so many, the oldest; 100 where it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<usize>,
+}
+
+/// `GET /admin/v1/dead-letters`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LetterList {
+    /// The connector.
+    pub connector: String,
+    /// The letters, oldest first, without their payloads.
+    pub letters: Vec<Letter>,
+    /// Letters kept at all.
+    pub kept: u64,
+    /// Letters that were given up for want of room or by age.
+    pub evicted: u64,
+}
+
+/// A dead letter.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Letter {
+    /// Its number among the connector's letters.
+    pub id: u64,
+    /// When it was kept, RFC 3339.
+    pub kept_at: String,
+    /// Whether its dead-letter topic has it.
+    pub published: bool,
+    /// When it was replayed last, RFC 3339.
+    pub replayed_at: Option<String>,
+    /// The same at every offer of the record.
+    pub dedup_id: String,
+    /// The record's topic.
+    pub topic: String,
+    /// Its subscription; none for a source's record.
+    pub subscription: Option<String>,
+    /// Its partition's topic.
+    pub partition: String,
+    /// Its offset there.
+    pub offset: u64,
+    /// Its routing key.
+    pub key: Option<String>,
+    /// Why: the class.
+    pub class: String,
+    /// Why: the connector's code.
+    pub code: String,
+    /// Why, in words.
+    pub reason: String,
+    /// How often it was offered.
+    pub attempt: u32,
+    /// When it failed first, RFC 3339.
+    pub first_failure: String,
+    /// Where the letter is published.
+    pub dead_letter_topic: Option<String>,
+    /// Size of the payload.
+    pub payload_bytes: usize,
+    /// The payload and the attributes, where one letter is shown.
+    #[serde(flatten)]
+    pub content: Option<Content>,
+}
+
+/// What a letter holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Content {
+    /// The payload.
+    pub payload_base64: String,
+    /// The attributes, as published.
+    pub attributes: Vec<(String, String)>,
+}
+
+/// `POST /admin/v1/dead-letters/replay`: publishes letters again, oldest first. At
+/// least once: a letter is marked after the broker's confirmation, and one that is
+/// marked is passed over.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReplayLetters {
+    /// Which; at most 100 in one call.
+    pub letters: LetterQuery,
+    /// Where to; none: the partition that each came from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<String>,
+    /// Those that were replayed before, too.
+    #[serde(default)]
+    pub again: bool,
+    /// Publish nothing, only say what would be.
+    #[serde(default)]
+    pub dry_run: bool,
+}
+
+/// How far a replay came.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LettersReplayed {
+    /// What was (or would be) published, in order.
+    pub replayed: Vec<Replayed>,
+    /// What can never be published, and why.
+    pub refused: Vec<LetterRefused>,
+    /// The last letter that was looked at; more follow it.
+    pub next_after: Option<u64>,
+    /// Why it stopped before the end, if it did.
+    pub stopped: Option<Stopped>,
+}
+
+/// A letter that was published again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Replayed {
+    /// The letter.
+    pub id: u64,
+    /// Where to.
+    pub topic: String,
+}
+
+/// A letter that can never be published.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LetterRefused {
+    /// The letter.
+    pub id: u64,
+    /// Why.
+    pub message: String,
+}
+
+/// Why a replay stopped.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stopped {
+    /// The letter that it stopped at.
+    pub id: u64,
+    /// Why, and what to do.
+    pub message: String,
+}
+
+/// `POST /admin/v1/dead-letters/purge`.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PurgeLetters {
+    /// Which.
+    pub letters: LetterQuery,
+    /// Every letter of the connector, where no filter is given.
+    #[serde(default)]
+    pub all: bool,
+    /// Delete nothing, only count.
+    #[serde(default)]
+    pub dry_run: bool,
+}
+
+/// What a purge deleted, or would.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LettersPurged {
+    /// The connector.
+    pub connector: String,
+    /// How many.
+    pub letters: u64,
+}
+
+/// `POST /admin/v1/inbox/{connector}/replay`: where to begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReplayInbox {
+    /// Records that came at this time or later, in milliseconds since the Unix epoch.
+    FromMs(i64),
+    /// Records from this sequence number on.
+    FromSeq(u64),
+}
+
+/// What is offered again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InboxReplayed {
+    /// The connector.
+    pub connector: String,
+    /// How many records.
+    pub records: u64,
+}

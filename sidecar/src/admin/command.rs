@@ -1,13 +1,17 @@
 //! The operator's commands: ask the admin API, print what it says.
 
 mod checkpoint;
+mod dlq;
+mod replay;
 mod status;
 mod table;
+
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
 
 use super::{
-    args::{CheckpointAction, Output, Reach, Tool},
+    args::{CheckpointAction, DlqAction, Output, Reach, Tool},
     door::{CommandError, Door},
 };
 use crate::config::Environment;
@@ -20,6 +24,8 @@ pub async fn run(tool: &Tool, environment: &Environment) -> Result<String, Comma
     let reach = reach(tool);
     let door = Door::open(reach, environment).await?;
     let printed = match tool {
+        Tool::Dlq(command) => dlq::run(&command.action, &door).await,
+        Tool::Replay(command) => replay::run(command, &door).await,
         Tool::Checkpoint(command) => checkpoint::run(&command.action, &door).await,
         Tool::Status(_) => status::run(reach.output, &door).await,
     };
@@ -30,6 +36,13 @@ pub async fn run(tool: &Tool, environment: &Environment) -> Result<String, Comma
 fn reach(tool: &Tool) -> &Reach {
     match tool {
         Tool::Status(command) => &command.reach,
+        Tool::Replay(command) => &command.reach,
+        Tool::Dlq(command) => match &command.action {
+            DlqAction::Replay(command) => &command.reach,
+            DlqAction::List { reach, .. }
+            | DlqAction::Show { reach, .. }
+            | DlqAction::Purge { reach, .. } => reach,
+        },
         Tool::Checkpoint(command) => match &command.action {
             CheckpointAction::Get { reach, .. }
             | CheckpointAction::Set { reach, .. }
@@ -55,4 +68,9 @@ fn print<T: Serialize>(
 /// A name as one segment of a path, or as a value of a query.
 fn escaped(text: &str) -> String {
     url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>().replace('+', "%20")
+}
+
+fn unix_ms(time: SystemTime) -> i64 {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }

@@ -92,6 +92,16 @@ pub enum CommandError {
         /// What it said.
         problem: Problem,
     },
+    /// A replay that came to a halt.
+    #[error("replayed {replayed} dead letters, then stopped at {id}: {message}")]
+    Stopped {
+        /// Where.
+        id: u64,
+        /// How many are done.
+        replayed: usize,
+        /// Why.
+        message: String,
+    },
     /// Something else answers there.
     #[error("the answer is not a sidecar's ({0}): is --address right?")]
     Strange(String),
@@ -104,8 +114,12 @@ impl CommandError {
             Self::Config(_) | Self::Usage(_) => 2,
             Self::Api { status: 400 | 404 | 415 | 422, .. } => 2,
             Self::Api { status: 401 | 403 | 409, .. } => 3,
-            Self::NoDataDir(_) | Self::Unreachable { .. } => 4,
-            Self::Store(_) | Self::App(_) | Self::Api { .. } | Self::Strange(_) => 1,
+            Self::Api { status: 501, .. } | Self::NoDataDir(_) | Self::Unreachable { .. } => 4,
+            Self::Store(_)
+            | Self::App(_)
+            | Self::Api { .. }
+            | Self::Stopped { .. }
+            | Self::Strange(_) => 1,
         }
     }
 }

@@ -22,6 +22,50 @@ pub(super) enum ApiError {
     /// The store in the data directory.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// Nothing is kept here.
+    #[error(
+        "the sidecar has no data directory, so dead letters are in their topic only and there is \
+         no inbox: set [sidecar] data_dir"
+    )]
+    NoDataDir,
+    /// Which one?
+    #[error("name a connector with --connector (the configuration names: {known})")]
+    NoConnector {
+        /// Those of the file.
+        known: String,
+    },
+    /// None of that number.
+    #[error("connector `{connector}` has no dead letter {id}: `dlq list` shows those it has")]
+    NoLetter {
+        /// The number.
+        id: u64,
+        /// The connector.
+        connector: String,
+    },
+    /// A slip would be costly.
+    #[error("a purge wants a filter (--class, --code, --key), or --all to delete every letter")]
+    PurgeAll,
+    /// Not a filter of a purge.
+    #[error("a purge cannot be limited by time: filter by --class, --code or --key")]
+    PurgeSince,
+    /// Pass-through.
+    #[error(
+        "connector `{connector}` has no inbox to replay from: set [sidecar] data_dir, and not \
+         inbox.enabled = false"
+    )]
+    NoInbox {
+        /// The connector.
+        connector: String,
+    },
+    /// Resolved records go at once.
+    #[error(
+        "the inbox of connector `{connector}` keeps nothing that is resolved: set [inbox] retain, \
+         for example to \"1d\""
+    )]
+    NothingRetained {
+        /// The connector.
+        connector: String,
+    },
     /// The caller is not let in.
     #[error(transparent)]
     Unauthenticated(Refusal),
@@ -45,6 +89,12 @@ impl ApiError {
                 (StatusCode::SERVICE_UNAVAILABLE, "CHECKPOINTS_FAILED")
             }
             Self::Store(_) => (StatusCode::SERVICE_UNAVAILABLE, "STORE_FAILED"),
+            Self::NoDataDir => (StatusCode::NOT_IMPLEMENTED, "NO_DATA_DIR"),
+            Self::NoConnector { .. } => (StatusCode::BAD_REQUEST, "CONNECTOR_MISSING"),
+            Self::NoLetter { .. } => (StatusCode::NOT_FOUND, "NO_SUCH_LETTER"),
+            Self::PurgeAll | Self::PurgeSince => (StatusCode::BAD_REQUEST, "PURGE_UNFILTERED"),
+            Self::NoInbox { .. } => (StatusCode::CONFLICT, "NO_INBOX"),
+            Self::NothingRetained { .. } => (StatusCode::CONFLICT, "NOTHING_RETAINED"),
             Self::Unauthenticated(_) => (StatusCode::UNAUTHORIZED, "UNAUTHENTICATED"),
             Self::Closed => (StatusCode::FORBIDDEN, "ADMIN_CLOSED"),
             Self::ForeignHost(_) => (StatusCode::FORBIDDEN, "FOREIGN_HOST"),

@@ -11,6 +11,8 @@ mod command;
 mod door;
 mod error;
 mod guard;
+mod letters;
+mod replay;
 
 use std::{net::SocketAddr, path::Path, sync::Arc};
 
@@ -41,6 +43,8 @@ pub struct Desk {
 pub fn router(desk: Desk, guard: Guard) -> Router {
     Router::new()
         .merge(checkpoints::routes())
+        .merge(letters::routes())
+        .merge(replay::routes())
         .with_state(desk)
         .layer(middleware::from_fn_with_state(guard, guard::check))
 }

@@ -1,4 +1,4 @@
-//! What is published for a record of a source, and for one that never can be.
+//! What is published for a record of a source, and why one never can be.
 
 use std::sync::Arc;
 
@@ -28,22 +28,4 @@ pub(super) fn outbound(record: SourceRecord, key: Option<Arc<str>>) -> Outbound 
         attributes.push(("x-source-offset".to_owned(), position.offset.to_string()));
     }
     Outbound { payload: record.payload, key, partition_by, attributes, schema: None }
-}
-
-pub(super) fn dead_letter(message: Outbound, rejected: &Rejected, connector: &str) -> Outbound {
-    let mut attributes = message.attributes;
-    let oversize = rejected.code == "TOO_LARGE";
-    let payload = if oversize { bytes::Bytes::new() } else { message.payload.clone() };
-    let why = [
-        ("x-failure-class", "REJECT".to_owned()),
-        ("x-failure-code", rejected.code.to_owned()),
-        ("x-failure-reason", rejected.message.clone()),
-        ("x-connector", connector.to_owned()),
-    ];
-    attributes.retain(|(name, _)| why.iter().all(|(ours, _)| ours != name));
-    attributes.extend(why.map(|(name, value)| (name.to_owned(), value)));
-    if oversize {
-        attributes.push(("x-payload-omitted".to_owned(), message.payload.len().to_string()));
-    }
-    Outbound { payload, attributes, key: message.key, partition_by: None, schema: None }
 }

@@ -1,6 +1,7 @@
 //! Sources: one session at a time for each connector name.
 
 mod commits;
+mod letters;
 mod message;
 mod publishers;
 mod session;
@@ -8,7 +9,7 @@ mod session;
 use std::{sync::Arc, time::Duration};
 
 use danube_sidecar_broker::Cluster;
-use danube_sidecar_store::{CheckpointError, Checkpoints, Position};
+use danube_sidecar_store::{CheckpointError, Checkpoints, Letters, Position};
 use tokio::sync::{Mutex, mpsc, oneshot, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::info;
@@ -152,6 +153,8 @@ pub struct Parts {
     pub cluster: Cluster,
     /// Where positions and epochs are durable.
     pub checkpoints: Arc<dyn Checkpoints>,
+    /// Local copies of its dead letters; none without a data directory.
+    pub letters: Option<Letters>,
     /// Ends all sessions, with a drain.
     pub shutdown: CancellationToken,
     /// Upper bound of the drain.

@@ -19,11 +19,11 @@ use tracing::{info, warn};
 use super::{
     Outlet, Progress, Publishers, Rejected, SETTLE,
     commits::{Commits, Durable},
-    message::{dead_letter, outbound, rejection, too_large},
+    letters::{self, Author, Impossible},
+    message::{outbound, rejection, too_large},
 };
 use crate::{
     config::{Connector, OnReject},
-    dead_letter::publish_until_confirmed,
     grpc::MAX_RECORD,
     metrics::SourceMetrics,
     refusal::Refusal,
@@ -65,7 +65,7 @@ enum Message {
 /// A publish that came to its end.
 enum Published {
     Confirmed { number: u64 },
-    Impossible { message: Outbound, rejected: Rejected },
+    Impossible(Impossible),
     DeadLettered { rejected: Rejected },
 }
 
@@ -266,23 +266,24 @@ impl Session {
         let Assignment { number, topic, oversize, message, .. } = assignment;
         let message = match message {
             Message::Invalid(message, rejected) => {
-                return self.publishes.push(impossible(message, rejected));
+                return self.publishes.push(impossible(topic, message, rejected));
             }
             Message::Valid(message) if oversize => {
                 let rejected = too_large(number, message.payload.len());
-                return self.publishes.push(impossible(message, rejected));
+                return self.publishes.push(impossible(topic, message, rejected));
             }
             Message::Valid(message) => message,
         };
         let Some(destination) = self.parts.publishers.destination(&topic) else {
             let rejected = self.undeclared(number, &topic);
-            return self.publishes.push(impossible(message, rejected));
+            return self.publishes.push(impossible(topic, message, rejected));
         };
         self.publishes.push(Box::pin(async move {
             match destination.publisher().publish(message.clone()).await {
                 Ok(()) => Published::Confirmed { number },
                 Err(error) => {
-                    Published::Impossible { message, rejected: rejection(number, &error) }
+                    let rejected = rejection(number, &error);
+                    Published::Impossible(Impossible { topic, message, rejected })
                 }
             }
         }));
@@ -294,13 +295,14 @@ impl Session {
                 self.metrics.confirmed();
                 self.publish.confirmed(number);
             }
-            Published::Impossible { message, rejected } => return self.reject(message, rejected),
+            Published::Impossible(record) => return self.reject(record),
             Published::DeadLettered { rejected } => self.settle_rejected(rejected),
         }
         Ok(())
     }
 
-    fn reject(&mut self, message: Outbound, rejected: Rejected) -> Result<(), End> {
+    fn reject(&mut self, record: Impossible) -> Result<(), End> {
+        let rejected = &record.rejected;
         warn!(
             connector = self.parts.connector.name,
             number = rejected.number,
@@ -309,17 +311,19 @@ impl Session {
             "record can never be published"
         );
         if self.parts.connector.dead_letters.on_reject == OnReject::Fail {
-            let Rejected { number, message: problem, .. } = rejected;
+            let Rejected { number, message: problem, .. } = record.rejected;
             return Err(End::Refused(Refusal::Unpublishable { number, problem }));
         }
         let Some(destination) = self.parts.publishers.dead_letters() else {
-            self.settle_rejected(rejected);
+            self.settle_rejected(record.rejected);
             return Ok(());
         };
-        let letter = dead_letter(message, &rejected, &self.parts.connector.name);
+        let copies = self.parts.source.letters.clone();
+        let author =
+            Author { connector: self.parts.connector.name.clone(), epoch: self.parts.epoch };
         self.publishes.push(Box::pin(async move {
-            publish_until_confirmed(&**destination.publisher(), destination.topic(), letter).await;
-            Published::DeadLettered { rejected }
+            letters::settle(&author, copies, &destination, &record).await;
+            Published::DeadLettered { rejected: record.rejected }
         }));
         Ok(())
     }
@@ -345,6 +349,10 @@ impl Session {
     }
 }
 
-fn impossible(message: Outbound, rejected: Rejected) -> BoxFuture<'static, Published> {
-    Box::pin(async move { Published::Impossible { message, rejected } })
+fn impossible(
+    topic: Arc<str>,
+    message: Outbound,
+    rejected: Rejected,
+) -> BoxFuture<'static, Published> {
+    Box::pin(async move { Published::Impossible(Impossible { topic, message, rejected }) })
 }

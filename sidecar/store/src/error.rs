@@ -1,4 +1,4 @@
-use std::{path::PathBuf, sync::Arc};
+use std::{error::Error, path::PathBuf, sync::Arc};
 
 /// Why the store could not do what it was asked.
 ///
@@ -23,18 +23,18 @@ pub enum StoreError {
          or give this one a data directory of its own"
     )]
     InUse {
-        /// The database file.
+        /// The database's folder.
         path: PathBuf,
     },
     /// Permanent.
     #[error(
-        "{path} has format {found}, this version reads {supported}: \
-         run a newer sidecar, or move the file away to start afresh"
+        "{path} names format {found}, this version reads {supported}: \
+         run a newer sidecar, or move the data directory away to start afresh"
     )]
     Format {
-        /// The database file.
+        /// The file that tells.
         path: PathBuf,
-        /// The format it was written in.
+        /// The format it was written in; the greatest number where it is none.
         found: u32,
         /// The newest format this version knows.
         supported: u32,
@@ -52,14 +52,43 @@ pub enum StoreError {
         /// The epoch in force; 0 before the first.
         latest: u64,
     },
-    /// Transient where space or a disk comes back: the next call tries again on a
-    /// freshly opened database.
+    /// Transient: there is room again when records are resolved. Nothing was
+    /// appended.
+    #[error(
+        "the inbox of connector {connector:?} is full: {used} of {max_bytes} bytes wait, \
+         {asked} more were to be appended; let the connector catch up, or raise inbox.max_bytes"
+    )]
+    InboxFull {
+        /// The connector's name.
+        connector: String,
+        /// What waits to be resolved.
+        used: u64,
+        /// The budget.
+        max_bytes: u64,
+        /// What the batch needs.
+        asked: u64,
+    },
+    /// Transient: the store opens the database again by itself, as soon as that
+    /// has a chance. A change that failed with it may have happened all the same.
     #[error("the store {path} failed: {source}; check the disk's space and health")]
     Database {
-        /// The database file.
+        /// The database's folder.
         path: PathBuf,
         /// What the database said.
-        source: Arc<redb::Error>,
+        source: Arc<dyn Error + Send + Sync>,
+    },
+    /// Permanent: not what this version writes.
+    #[error(
+        "{what} {id} of connector {connector:?} cannot be read: run the version that wrote it, \
+         or restore the data directory"
+    )]
+    Damaged {
+        /// What kind of thing it is.
+        what: &'static str,
+        /// The connector's name.
+        connector: String,
+        /// Which one.
+        id: u64,
     },
     /// Transient: the system is short of threads.
     #[error("the store cannot start its thread: {source}; raise the limit of processes")]
@@ -70,7 +99,22 @@ pub enum StoreError {
     /// The thread of the store ended; only restarting the sidecar helps.
     #[error("the thread of the store {path} is gone: restart the sidecar")]
     Gone {
-        /// The database file.
+        /// The database's folder.
         path: PathBuf,
     },
+}
+
+impl StoreError {
+    /// Whether the same call can succeed later without a restart.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::InboxFull { .. } | Self::Database { .. } | Self::Thread { .. } => true,
+            // At open both want an operator; later they come from opening again.
+            Self::DataDir { .. } | Self::InUse { .. } => true,
+            Self::Format { .. }
+            | Self::StaleEpoch { .. }
+            | Self::Damaged { .. }
+            | Self::Gone { .. } => false,
+        }
+    }
 }

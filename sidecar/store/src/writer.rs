@@ -1,146 +1,213 @@
-//! The one thread that touches the database.
+//! Who runs the operations: one thread for a database on disk, the caller itself
+//! in memory.
 //!
-//! It takes everything that waits into one transaction, commits it, and only
-//! then answers: the cost of a durable commit is shared by all who ask during the
-//! previous one.
+//! The thread takes everything that waits into one commit: the cost of a commit is
+//! shared by all who ask during the previous one.
 
 use std::{
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc, Mutex, PoisonError,
+        mpsc::{self, RecvTimeoutError},
+    },
     thread::JoinHandle,
+    time::Duration,
 };
 
-use redb::{Database, DatabaseError, backends::InMemoryBackend};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use crate::{
     StoreError,
-    tables::{FORMAT, Refusal, Tables},
+    backend::{Durability, Failure, Open, engine::OpenEngine, in_memory_path, memory::OpenMemory},
+    clock::Clock,
+    commit::{Committer, Kind, Operation, Refusal, Session},
 };
 
-const FILE_NAME: &str = "sidecar.redb";
-const IN_MEMORY: &str = "(in memory)";
 /// Most operations in one commit, and most that wait; beyond it callers wait.
 const QUEUE: usize = 1024;
+/// Most bytes that wait, in units of [`UNIT`].
+const QUEUE_UNITS: usize = 64 << 10;
+const UNIT: usize = 1 << 10;
 
 /// Handle of the thread. Dropping it finishes what is queued and closes the
 /// database.
 pub(crate) struct Writer {
     path: PathBuf,
-    // `None` only while dropping: the closed queue is what ends the thread.
-    queue: Option<mpsc::Sender<Box<dyn Operation>>>,
-    thread: Option<JoinHandle<()>>,
+    clock: Clock,
+    runner: Runner,
+}
+
+enum Runner {
+    Inline(Mutex<Box<Committer>>),
+    Thread {
+        // `None` only while dropping: the closed queue is what ends the thread.
+        queue: Option<mpsc::Sender<Queued>>,
+        places: Arc<Semaphore>,
+        bytes: Arc<Semaphore>,
+        thread: Option<JoinHandle<()>>,
+    },
+}
+
+/// An operation with its share of the queue, which it gives back when answered.
+struct Queued {
+    operation: Box<dyn Operation>,
+    share: [Option<OwnedSemaphorePermit>; 2],
 }
 
 impl Writer {
-    pub(crate) fn open(data_dir: &Path) -> Result<Self, StoreError> {
-        std::fs::create_dir_all(data_dir).map_err(|source| StoreError::DataDir {
-            path: data_dir.to_owned(),
-            source: Arc::new(source),
-        })?;
-        let path = data_dir.join(FILE_NAME);
-        let database = open_file(&path)?;
-        Self::start(path.clone(), Worker { database: Some(database), file: Some(path) })
+    pub(crate) fn open(data_dir: &Path, clock: Clock) -> Result<Self, StoreError> {
+        let opener = OpenEngine::new(data_dir)?;
+        Self::start(opener.path(), Box::new(opener), clock)
     }
 
-    pub(crate) fn in_memory() -> Result<Self, StoreError> {
-        let path = PathBuf::from(IN_MEMORY);
-        let database = Database::builder()
-            .create_with_backend(InMemoryBackend::new())
-            .map_err(|error| database_error(&path, error))?;
-        Self::start(path, Worker { database: Some(database), file: None })
+    pub(crate) fn in_memory(clock: Clock) -> Result<Self, StoreError> {
+        let path = in_memory_path();
+        let committer = Committer::open(path.clone(), Box::new(OpenMemory), clock.clone())?;
+        Ok(Self { path, clock, runner: Runner::Inline(Mutex::new(Box::new(committer))) })
     }
 
-    fn start(path: PathBuf, worker: Worker) -> Result<Self, StoreError> {
-        let (queue, waiting) = mpsc::channel(QUEUE);
+    pub(crate) fn start(
+        path: PathBuf,
+        opener: Box<dyn Open>,
+        clock: Clock,
+    ) -> Result<Self, StoreError> {
+        let committer = Committer::open(path.clone(), opener, clock.clone())?;
+        let (queue, waiting) = mpsc::channel();
         let thread = std::thread::Builder::new()
             .name("store".to_owned())
-            .spawn(move || worker.run(waiting))
+            .spawn(move || run(committer, &waiting))
             .map_err(|source| StoreError::Thread { source: Arc::new(source) })?;
-        Ok(Self { path, queue: Some(queue), thread: Some(thread) })
+        let runner = Runner::Thread {
+            queue: Some(queue),
+            places: Arc::new(Semaphore::new(QUEUE)),
+            bytes: Arc::new(Semaphore::new(QUEUE_UNITS)),
+            thread: Some(thread),
+        };
+        Ok(Self { path, clock, runner })
     }
 
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Does `work` and returns once it is durable.
+    pub(crate) fn now_ms(&self) -> i64 {
+        self.clock.now_ms()
+    }
+
+    /// Does `work` and returns once it survives a loss of power.
     pub(crate) async fn write<T, F>(&self, work: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
-        F: FnOnce(&Tables<'_>) -> Result<T, Refusal> + Send + 'static,
+        F: FnOnce(&mut Session<'_, '_>) -> Result<T, Refusal> + Send + 'static,
     {
-        self.submit(work, true).await
+        self.submit(Kind::Write(Durability::Power), 0, work).await
     }
 
     /// Does `work`, which changes nothing, after all that was asked before it.
     pub(crate) async fn read<T, F>(&self, work: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
-        F: FnOnce(&Tables<'_>) -> Result<T, Refusal> + Send + 'static,
+        F: FnOnce(&mut Session<'_, '_>) -> Result<T, Refusal> + Send + 'static,
     {
-        self.submit(work, false).await
+        self.submit(Kind::Read, 0, work).await
     }
 
-    async fn submit<T, F>(&self, work: F, writes: bool) -> Result<T, StoreError>
+    /// Does `work`, which carries `bytes`, when the queue has room for them.
+    pub(crate) async fn submit<T, F>(
+        &self,
+        kind: Kind,
+        bytes: usize,
+        work: F,
+    ) -> Result<T, StoreError>
     where
         T: Send + 'static,
-        F: FnOnce(&Tables<'_>) -> Result<T, Refusal> + Send + 'static,
+        F: FnOnce(&mut Session<'_, '_>) -> Result<T, Refusal> + Send + 'static,
     {
         let gone = || StoreError::Gone { path: self.path.clone() };
         let (reply, answer) = oneshot::channel();
-        let job = Job { work: Some(work), result: None, writes, reply };
-        let queue = self.queue.as_ref().ok_or_else(gone)?;
-        queue.send(Box::new(job)).await.map_err(|_| gone())?;
+        let operation = Box::new(Job { work: Some(work), result: None, kind, reply });
+        match &self.runner {
+            Runner::Inline(committer) => {
+                // A panic of another caller leaves no half commit.
+                let mut committer = committer.lock().unwrap_or_else(PoisonError::into_inner);
+                committer.run(vec![operation]);
+                committer.tend();
+            }
+            Runner::Thread { queue, places, bytes: room, .. } => {
+                let place = share(places, 1).await;
+                let units = bytes.div_ceil(UNIT).min(QUEUE_UNITS);
+                let share = [place, share(room, units).await];
+                let queue = queue.as_ref().ok_or_else(gone)?;
+                queue.send(Queued { operation, share }).map_err(|_| gone())?;
+            }
+        }
         answer.await.map_err(|_| gone())?
+    }
+}
+
+/// `None` only for a semaphore that is closed, and these never are.
+async fn share(semaphore: &Arc<Semaphore>, units: usize) -> Option<OwnedSemaphorePermit> {
+    let units = u32::try_from(units).unwrap_or(u32::MAX);
+    Arc::clone(semaphore).acquire_many_owned(units).await.ok()
+}
+
+fn run(mut committer: Committer, waiting: &mpsc::Receiver<Queued>) {
+    let mut wake = None;
+    while let Some(first) = next(waiting, wake) {
+        let queued: Vec<Queued> = first.into_iter().chain(waiting.try_iter().take(QUEUE)).collect();
+        let (group, shares): (Vec<_>, Vec<_>) =
+            queued.into_iter().map(|queued| (queued.operation, queued.share)).unzip();
+        committer.run(group);
+        drop(shares);
+        wake = committer.tend();
+    }
+}
+
+/// `None` when nobody will ask any more; `Some(None)` when it is time to tend.
+fn next(waiting: &mpsc::Receiver<Queued>, wake: Option<Duration>) -> Option<Option<Queued>> {
+    let Some(wake) = wake else { return waiting.recv().ok().map(Some) };
+    match waiting.recv_timeout(wake) {
+        Ok(queued) => Some(Some(queued)),
+        Err(RecvTimeoutError::Timeout) => Some(None),
+        Err(RecvTimeoutError::Disconnected) => None,
     }
 }
 
 impl Drop for Writer {
     fn drop(&mut self) {
-        self.queue = None;
-        let panicked = self.thread.take().is_some_and(|thread| thread.join().is_err());
+        let Runner::Thread { queue, thread, .. } = &mut self.runner else { return };
+        *queue = None;
+        let panicked = thread.take().is_some_and(|thread| thread.join().is_err());
         if panicked {
             tracing::error!(path = %self.path.display(), "the thread of the store panicked");
         }
     }
 }
 
-/// Something to do in a transaction, and who waits for it.
-trait Operation: Send {
-    /// Works in the transaction; an error means that the transaction is lost.
-    fn apply(&mut self, tables: &Tables<'_>) -> Result<(), redb::Error>;
-    fn writes(&self) -> bool;
-    /// Answers the waiting caller, after the commit or its failure.
-    fn answer(self: Box<Self>, committed: Result<(), StoreError>);
-}
-
 struct Job<T, F> {
     work: Option<F>,
     result: Option<Result<T, StoreError>>,
-    writes: bool,
+    kind: Kind,
     reply: oneshot::Sender<Result<T, StoreError>>,
 }
 
 impl<T, F> Operation for Job<T, F>
 where
     T: Send,
-    F: FnOnce(&Tables<'_>) -> Result<T, Refusal> + Send,
+    F: FnOnce(&mut Session<'_, '_>) -> Result<T, Refusal> + Send,
 {
-    fn apply(&mut self, tables: &Tables<'_>) -> Result<(), redb::Error> {
-        let Some(work) = self.work.take() else { return Ok(()) };
-        self.result = Some(match work(tables) {
-            Ok(value) => Ok(value),
-            Err(Refusal::StaleEpoch { connector, epoch, latest }) => {
-                Err(StoreError::StaleEpoch { connector, epoch, latest })
-            }
-            Err(Refusal::Database(error)) => return Err(error),
-        });
-        Ok(())
+    fn kind(&self) -> Kind {
+        self.kind
     }
 
-    fn writes(&self) -> bool {
-        self.writes
+    fn apply(&mut self, session: &mut Session<'_, '_>) -> Result<(), Failure> {
+        let Some(work) = self.work.take() else { return Ok(()) };
+        self.result = Some(match work(session) {
+            Ok(value) => Ok(value),
+            Err(Refusal::Own(error)) => Err(error),
+            Err(Refusal::Database(failure)) => return Err(failure),
+        });
+        Ok(())
     }
 
     fn answer(self: Box<Self>, committed: Result<(), StoreError>) {
@@ -153,75 +220,4 @@ where
         // A caller that no longer waits has dropped its future.
         let _ = self.reply.send(answer);
     }
-}
-
-struct Worker {
-    /// `None` after a failure, until the file could be opened again.
-    database: Option<Database>,
-    /// `None` in memory.
-    file: Option<PathBuf>,
-}
-
-impl Worker {
-    fn run(mut self, mut waiting: mpsc::Receiver<Box<dyn Operation>>) {
-        let mut group = Vec::with_capacity(QUEUE);
-        while waiting.blocking_recv_many(&mut group, QUEUE) > 0 {
-            let committed = self.commit(&mut group);
-            for operation in group.drain(..) {
-                operation.answer(committed.clone());
-            }
-        }
-    }
-
-    fn commit(&mut self, group: &mut [Box<dyn Operation>]) -> Result<(), StoreError> {
-        let path = self.file.as_deref().unwrap_or(Path::new(IN_MEMORY));
-        let database = match self.database.take() {
-            Some(database) => database,
-            None => open_file(path)?,
-        };
-        let committed = transact(&database, group).map_err(|error| database_error(path, error));
-        // After a failed write the database refuses everything until it is opened
-        // again. In memory that would be another one.
-        if committed.is_ok() || self.file.is_none() {
-            self.database = Some(database);
-        }
-        committed
-    }
-}
-
-fn transact(database: &Database, group: &mut [Box<dyn Operation>]) -> Result<(), redb::Error> {
-    let transaction = database.begin_write()?;
-    for operation in group.iter_mut() {
-        operation.apply(&Tables(&transaction))?;
-    }
-    if group.iter().any(|operation| operation.writes()) {
-        // Immediate durability is redb's default: commit returns after the fsync.
-        transaction.commit()?;
-    } else {
-        transaction.abort()?;
-    }
-    Ok(())
-}
-
-fn open_file(path: &Path) -> Result<Database, StoreError> {
-    let database = Database::create(path).map_err(|error| match error {
-        DatabaseError::DatabaseAlreadyOpen => StoreError::InUse { path: path.to_owned() },
-        error => database_error(path, error),
-    })?;
-    let found = format_of(&database).map_err(|error| database_error(path, error))?;
-    if found > FORMAT {
-        return Err(StoreError::Format { path: path.to_owned(), found, supported: FORMAT });
-    }
-    Ok(database)
-}
-
-fn format_of(database: &Database) -> Result<u32, redb::Error> {
-    let transaction = database.begin_write()?;
-    let found = Tables(&transaction).format()?;
-    transaction.commit()?;
-    Ok(found)
-}
-
-fn database_error(path: &Path, error: impl Into<redb::Error>) -> StoreError {
-    StoreError::Database { path: path.to_owned(), source: Arc::new(error.into()) }
 }

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use danube_sidecar_core::record::Fingerprint;
 use danube_sidecar_store::{Position, Store, StoreError};
 
 fn position(source_partition: &str, offset: u64) -> Position {
@@ -11,11 +12,21 @@ fn position(source_partition: &str, offset: u64) -> Position {
 /// What a process that is killed now would leave behind.
 fn as_left_by_a_kill(data_dir: &Path) -> tempfile::TempDir {
     let left = tempfile::tempdir().unwrap();
-    for file in std::fs::read_dir(data_dir).unwrap() {
-        let file = file.unwrap();
-        std::fs::copy(file.path(), left.path().join(file.file_name())).unwrap();
-    }
+    copy(data_dir, left.path());
     left
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let copied = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &copied);
+        } else {
+            std::fs::copy(entry.path(), copied).unwrap();
+        }
+    }
 }
 
 #[tokio::test]
@@ -114,6 +125,46 @@ async fn a_data_dir_that_is_a_file_is_named_with_the_remedy() {
     let message = Store::open(file.path()).unwrap_err().to_string();
     assert!(message.contains(file.path().to_str().unwrap()), "{message}");
     assert!(message.contains("may create and write"), "{message}");
+}
+
+#[tokio::test]
+async fn a_store_of_a_newer_format_is_left_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(Store::open(dir.path()).unwrap());
+    std::fs::write(dir.path().join("store.format"), "2").unwrap();
+
+    let refused = Store::open(dir.path());
+
+    assert!(
+        matches!(refused, Err(StoreError::Format { found: 2, supported: 1, .. })),
+        "{refused:?}"
+    );
+}
+
+#[tokio::test]
+async fn replaced_positions_begin_a_new_epoch() {
+    let store = Store::in_memory().unwrap();
+    let epoch = store.next_epoch("files").await.unwrap();
+    store.commit_positions("files", epoch, &[position("a", 1), position("b", 1)]).await.unwrap();
+
+    store.replace_positions("files", &[position("b", 9)]).await.unwrap();
+
+    assert_eq!(store.positions("files").await.unwrap(), [position("b", 9)]);
+    let stale = store.commit_positions("files", epoch, &[position("b", 2)]).await;
+    assert!(matches!(stale, Err(StoreError::StaleEpoch { .. })), "{stale:?}");
+}
+
+#[tokio::test]
+async fn suspicions_are_kept_until_they_are_cleared() {
+    let store = Store::in_memory().unwrap();
+    let (one, other) = (Fingerprint(1), Fingerprint(u128::MAX));
+    store.keep_suspicion("sink", one, Some("crashed".into())).await.unwrap();
+    store.keep_suspicion("sink", other, Some("twice".into())).await.unwrap();
+    store.keep_suspicion("sinks", one, Some("not ours".into())).await.unwrap();
+
+    store.keep_suspicion("sink", one, None).await.unwrap();
+
+    assert_eq!(store.suspicions("sink").await.unwrap(), [(other, "twice".into())]);
 }
 
 #[tokio::test]

@@ -13,3 +13,4 @@ mod protocol;
 mod sdk;
 mod sink;
 mod source;
+mod tools;

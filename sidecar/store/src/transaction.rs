@@ -1,0 +1,104 @@
+//! Changes that are not committed yet, above what is.
+
+use std::ops::Bound;
+
+use bytes::Bytes;
+
+use crate::backend::{Backend, Changes, Entry, Failure, Space};
+
+/// Reads see the changes of their own transaction.
+pub(crate) struct Transaction<'b> {
+    backend: &'b dyn Backend,
+    changes: Changes,
+}
+
+impl<'b> Transaction<'b> {
+    pub(crate) fn new(backend: &'b dyn Backend) -> Self {
+        Self { backend, changes: Changes::new() }
+    }
+
+    pub(crate) fn into_changes(self) -> Changes {
+        self.changes
+    }
+
+    pub(crate) fn value(&self, space: Space, key: Bytes) -> Result<Option<Bytes>, Failure> {
+        let key = (space, key);
+        match self.changes.get(&key) {
+            Some(changed) => Ok(changed.clone()),
+            None => self.backend.value(space, &key.1),
+        }
+    }
+
+    pub(crate) fn put(&mut self, space: Space, key: Bytes, value: impl Into<Bytes>) {
+        self.changes.insert((space, key), Some(value.into()));
+    }
+
+    pub(crate) fn delete(&mut self, space: Space, key: Bytes) {
+        self.changes.insert((space, key), None);
+    }
+
+    /// What there is with keys from `from` on, below `to`, in order.
+    pub(crate) fn range<'t>(
+        &'t self,
+        space: Space,
+        from: &Bytes,
+        to: &Bytes,
+    ) -> impl Iterator<Item = Result<Entry, Failure>> + use<'t, 'b> {
+        let committed = self.backend.range(space, from, to).peekable();
+        let span = (Bound::Included((space, from.clone())), Bound::Excluded((space, to.clone())));
+        let changed = (from < to).then(|| self.changes.range(span)).into_iter().flatten();
+        Merged { committed, changed: changed.peekable() }.flatten_deletions()
+    }
+}
+
+/// Two ordered sequences as one; where both have a key, the change counts.
+struct Merged<A: Iterator, B: Iterator> {
+    committed: std::iter::Peekable<A>,
+    changed: std::iter::Peekable<B>,
+}
+
+impl<'t, A, B> Merged<A, B>
+where
+    A: Iterator<Item = Result<Entry, Failure>>,
+    B: Iterator<Item = (&'t (Space, Bytes), &'t Option<Bytes>)>,
+{
+    fn flatten_deletions(self) -> impl Iterator<Item = Result<Entry, Failure>> {
+        self.filter_map(|entry| match entry {
+            Ok((key, Some(value))) => Some(Ok((key, value))),
+            Ok((_, None)) => None,
+            Err(failure) => Some(Err(failure)),
+        })
+    }
+
+    fn next_change(&mut self) -> Option<Result<(Bytes, Option<Bytes>), Failure>> {
+        let ((_, key), value) = self.changed.next()?;
+        Some(Ok((key.clone(), value.clone())))
+    }
+}
+
+impl<'t, A, B> Iterator for Merged<A, B>
+where
+    A: Iterator<Item = Result<Entry, Failure>>,
+    B: Iterator<Item = (&'t (Space, Bytes), &'t Option<Bytes>)>,
+{
+    type Item = Result<(Bytes, Option<Bytes>), Failure>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let change_first = match (self.committed.peek(), self.changed.peek()) {
+            (Some(Ok((committed, _))), Some(((_, changed), _))) => {
+                if committed == changed {
+                    self.committed.next();
+                    return self.next_change();
+                }
+                changed < committed
+            }
+            (None, _) => true,
+            (Some(_), _) => false,
+        };
+        if change_first {
+            return self.next_change();
+        }
+        let entry = self.committed.next()?;
+        Some(entry.map(|(key, value)| (key, Some(value))))
+    }
+}

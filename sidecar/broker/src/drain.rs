@@ -31,7 +31,9 @@ pub(crate) struct Drain {
     /// What is owed has had time enough.
     waited_at: Instant,
     quiet: Duration,
-    last_delivery: Instant,
+    last_delivery: Option<Instant>,
+    /// When something came that was owed; at first, the attach.
+    last_repeat: Instant,
     /// The highest offset from before the attach.
     known: Option<u64>,
     new_came: bool,
@@ -53,7 +55,8 @@ impl Drain {
             settled_at: now + settle.min(ack_timeout * 3 / 8),
             waited_at: now + owed_within,
             quiet: QUIET.min(ack_timeout / 8),
-            last_delivery: now,
+            last_delivery: None,
+            last_repeat: now,
             known,
             new_came: false,
             owed,
@@ -61,18 +64,28 @@ impl Drain {
     }
 
     pub(crate) fn delivered(&mut self, now: Instant, offset: u64) {
-        self.last_delivery = now;
-        self.owed.remove(&offset);
+        self.last_delivery = Some(now);
+        if self.owed.remove(&offset) {
+            self.last_repeat = now;
+        }
         self.new_came |= self.known.is_none_or(|known| offset > known);
     }
 
     /// When it is over, as things stand.
+    ///
+    /// All repeats come together. So where some have come and the rest has not, it is
+    /// over soon; a renewal, which the clocks of those ask for, must not come first.
     pub(crate) fn deadline(&self) -> Instant {
-        let quiet_at = self.last_delivery + self.quiet;
-        match () {
-            () if !self.owed.is_empty() => self.waited_at.max(quiet_at),
-            () if self.new_came || self.known.is_none() => self.settled_at,
-            () => self.settled_at.max(quiet_at),
+        let Some(last_delivery) = self.last_delivery else {
+            let nothing_owed = self.owed.is_empty();
+            return if nothing_owed { self.settled_at } else { self.waited_at };
+        };
+        if !self.owed.is_empty() {
+            return self.settled_at.max(self.last_repeat + self.quiet);
+        }
+        match self.new_came || self.known.is_none() {
+            true => self.settled_at,
+            false => self.settled_at.max(last_delivery + self.quiet),
         }
     }
 
@@ -143,5 +156,16 @@ mod tests {
         let patience = Patience { ack_timeout: Duration::from_secs(1), ..PATIENCE };
         let drain = Drain::new(now, patience, Some(9), [9].into());
         assert_eq!(drain.deadline(), now + SETTLE);
+    }
+
+    #[test]
+    fn where_some_repeats_came_the_others_do_not_hold_it_up_for_ever() {
+        let (now, ack_timeout) = (Instant::now(), Duration::from_secs(1));
+        let patience = Patience { ack_timeout, ..PATIENCE };
+        let mut drain = Drain::new(now, patience, Some(9), [8, 9].into());
+        drain.delivered(now, 9);
+        drain.delivered(now + ack_timeout / 3, 10);
+        assert!(drain.deadline() < now + ack_timeout / 2);
+        assert_eq!(drain.into_owed(), [8].into());
     }
 }

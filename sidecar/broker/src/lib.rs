@@ -123,7 +123,7 @@ pub enum DetachReason {
     TakenOver,
     /// The broker asked for it, or forgot the consumer.
     Resubscribe,
-    /// Nothing came although there should be something.
+    /// Nothing came although there should be something; attached again at once.
     Silent,
     /// The subscription was told to detach, see [`Subscription::detach`].
     Asked,
@@ -150,7 +150,11 @@ pub enum Trouble {
         /// The broker's words.
         detail: String,
     },
-    /// The broker stopped delivering for good after its redelivery budget.
+    /// The broker stopped delivering for good after its redelivery budget: what was
+    /// delivered and never acked did not come again at three attaches in a row, nor
+    /// did anything else. A new subscription name makes it flow again, without what
+    /// was not delivered. With [`ClusterConfig::admin_url`] set before the first use of
+    /// a subscription it does not come to this.
     Blocked {
         /// The partition's own topic.
         partition: Arc<str>,

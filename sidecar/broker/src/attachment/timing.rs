@@ -90,10 +90,10 @@ impl Attachment<'_> {
                     offset,
                     messages = owed.len(),
                     "un-acked messages do not come again, nor does anything else: the broker's \
-                     redelivery budget is spent and its failure policy is Block. A restart of the \
-                     broker (in a cluster: danube-admin topics unload) heals it without loss, a \
-                     new subscription name loses what it has not delivered; with [danube] \
-                     admin_url set before the first use of a subscription it does not come to this"
+                     redelivery budget is spent and its failure policy is Block. A new \
+                     subscription name makes it flow again, without what was not delivered; with \
+                     [danube] admin_url set before the first use of a subscription it does not \
+                     come to this"
                 );
                 self.partition
                     .tell(SubscriptionEvent::Trouble(Trouble::Blocked { partition }))

@@ -8,12 +8,14 @@ use std::{
 
 use danube_devbroker::{Config, DevBroker, FailurePolicy, Oddities};
 use danube_sidecar_broker::{Cluster, DetachReason, SubscriptionEvent, Trouble};
+use danube_sidecar_core::record::Record;
 use danube_sidecar_store::Store;
 use tokio::sync::oneshot;
 
 use crate::support::*;
 
-const ACK_TIMEOUT: Duration = Duration::from_secs(1);
+/// Short, but renewals are in time on a busy machine too.
+const ACK_TIMEOUT: Duration = Duration::from_secs(2);
 
 fn silent(topic: &Arc<str>) -> SubscriptionEvent {
     SubscriptionEvent::Detached { partition: Arc::clone(topic), reason: DetachReason::Silent }
@@ -39,6 +41,23 @@ fn cluster_of(broker: &Broker) -> Cluster {
     cluster_at(&broker.url, |config| config.ack_timeout = ACK_TIMEOUT)
 }
 
+/// Acks what comes, but not `held`, until `wanted` has come.
+async fn ack_until(reader: &mut Reader, wanted: &str, held: Option<&Record>) {
+    let acking = async {
+        loop {
+            let record = reader.record().await;
+            if held.is_some_and(|held| held.identity == record.identity) {
+                continue;
+            }
+            reader.ack(&record);
+            if payload(&record) == wanted {
+                return;
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, acking).await.expect("it comes in time");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn one_slow_record_is_held_for_20_ack_timeouts_while_its_neighbours_flow() {
     let broker = Broker::embedded(trap()).await;
@@ -54,16 +73,7 @@ async fn one_slow_record_is_held_for_20_ack_timeouts_while_its_neighbours_flow()
     let mut number = 0;
     while began.elapsed() < 20 * ACK_TIMEOUT {
         publish(&*publisher, message(number.to_string())).await;
-        loop {
-            let record = reader.record().await;
-            if record.identity == slow.identity {
-                continue;
-            }
-            reader.ack(&record);
-            if payload(&record) == number.to_string() {
-                break;
-            }
-        }
+        ack_until(&mut reader, &number.to_string(), Some(&slow)).await;
         number += 1;
     }
     assert!(number > 200, "{number} neighbours");
@@ -73,7 +83,7 @@ async fn one_slow_record_is_held_for_20_ack_timeouts_while_its_neighbours_flow()
 
     let mut reader = Reader::attached(&cluster, subscription(&topic), &store, 1).await;
     publish(&*publisher, message("next")).await;
-    while payload(&reader.record().await) != "next" {}
+    ack_until(&mut reader, "next", None).await;
     assert!(!reader.passed(is_trouble));
 }
 
@@ -151,6 +161,24 @@ async fn a_spent_redelivery_budget_is_told_as_blocked_after_two_fruitless_attach
     reader.wait_for(|event| *event == blocked(&topic)).await;
 }
 
+#[tokio::test]
+async fn a_message_that_stays_away_is_noticed_while_another_one_is_repeated() {
+    let mut config = trap();
+    config.failure_policy.max_redeliveries = 0;
+    let broker = Broker::embedded(config).await;
+    let (cluster, store, topic) =
+        (cluster_of(&broker), Store::in_memory().unwrap(), unique_topic());
+    create_topic(&cluster, &topic, 0).await;
+    let mut reader = Reader::attached(&cluster, subscription(&topic), &store, 1).await;
+    publish_numbers(&*cluster.publisher(producer(&topic, 0)), 0..2).await;
+    let records = reader.records(2).await;
+
+    nack(&broker, &topic, records[0].identity.offset).await;
+
+    reader.wait_for(|event| *event == blocked(&topic)).await;
+    assert_eq!(payload(&reader.record().await), "1");
+}
+
 /// A broker with a life of its own, which goes on while this thread stands still.
 async fn broker_apart(config: Config) -> (String, Option<String>, oneshot::Sender<()>) {
     let (started, addresses) = oneshot::channel();
@@ -226,12 +254,6 @@ async fn with_a_generous_policy_a_standstill_does_no_harm() {
         seen.insert(payload(&record).to_owned());
     }
     publish(&*cluster.publisher(producer(&topic, 0)), message("next")).await;
-    loop {
-        let record = reader.record().await;
-        reader.ack(&record);
-        if payload(&record) == "next" {
-            break;
-        }
-    }
+    ack_until(&mut reader, "next", None).await;
     assert!(!reader.passed(is_trouble));
 }

@@ -14,7 +14,7 @@ use danube_core::{
         GetSubscriptionFailurePolicyRequest, SubscriptionFailurePolicy, TopicRequest,
         topic_admin_client::TopicAdminClient,
     },
-    proto::{ConsumerRequest, consumer_service_client::ConsumerServiceClient},
+    proto::{ConsumerRequest, MsgId, NackRequest, consumer_service_client::ConsumerServiceClient},
 };
 use danube_devbroker::{Config, DevBroker, Oddities};
 use danube_sidecar_broker::{
@@ -307,6 +307,18 @@ pub(crate) async fn register_only(broker: &Broker, topic: &str) -> u64 {
         ..Default::default()
     };
     consumer.subscribe(request).await.unwrap().into_inner().consumer_id
+}
+
+/// Nacks a message behind the back of its consumer.
+pub(crate) async fn nack(broker: &Broker, topic: &str, offset: u64) {
+    let mut consumer = ConsumerServiceClient::connect(broker.url.clone()).await.unwrap();
+    let id = MsgId { topic_name: topic.to_owned(), topic_offset: offset, ..MsgId::default() };
+    let request = NackRequest {
+        msg_id: Some(id),
+        subscription_name: "sub".to_owned(),
+        ..NackRequest::default()
+    };
+    consumer.nack(request).await.unwrap();
 }
 
 pub(crate) async fn failure_policy(

@@ -25,8 +25,12 @@ pub struct ClusterConfig {
     /// How often new partitions are looked for. Default 30 s.
     pub discovery_interval: Duration,
     /// How long an attach is given, at least, to repeat what is un-acked: the
-    /// broker does so at its next tick (500 ms). Default 1.5 s.
+    /// broker does so at its next tick (500 ms). Default 1.5 s; less where the ack
+    /// timeout is below 4 s.
     pub drain_settle: Duration,
+    /// How long a partition may be silent before its stream is opened anew, in case
+    /// it is dead. Default 5 min.
+    pub idle_renewal: Duration,
 }
 
 impl Default for ClusterConfig {
@@ -41,6 +45,7 @@ impl Default for ClusterConfig {
             ack_timeout: Duration::from_secs(30),
             discovery_interval: Duration::from_secs(30),
             drain_settle: Duration::from_millis(1500),
+            idle_renewal: Duration::from_secs(5 * 60),
         }
     }
 }

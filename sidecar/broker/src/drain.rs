@@ -15,7 +15,11 @@ const QUIET: Duration = Duration::from_millis(500);
 /// The repeats of one attach.
 #[derive(Debug)]
 pub(crate) struct Drain {
+    /// The tick has passed.
     settled_at: Instant,
+    /// What is owed has had time enough.
+    waited_at: Instant,
+    quiet: Duration,
     last_delivery: Instant,
     /// The highest offset from before the attach.
     known: Option<u64>,
@@ -25,15 +29,24 @@ pub(crate) struct Drain {
 }
 
 impl Drain {
-    /// An attach at `now` whose repeats begin within `settle`.
+    /// An attach at `now` whose repeats begin within `settle`, or earlier where the
+    /// `ack_timeout` is so short that a renewal at half of it would come first.
     pub(crate) fn new(
         now: Instant,
         settle: Duration,
+        ack_timeout: Duration,
         known: Option<u64>,
         owed: BTreeSet<u64>,
     ) -> Self {
-        let new_came = known.is_none();
-        Self { settled_at: now + settle, last_delivery: now, known, new_came, owed }
+        Self {
+            settled_at: now + settle.min(ack_timeout * 3 / 8),
+            waited_at: now + settle,
+            quiet: QUIET.min(ack_timeout / 8),
+            last_delivery: now,
+            known,
+            new_came: false,
+            owed,
+        }
     }
 
     pub(crate) fn delivered(&mut self, now: Instant, offset: u64) {
@@ -44,10 +57,17 @@ impl Drain {
 
     /// When it is over, as things stand.
     pub(crate) fn deadline(&self) -> Instant {
-        if self.new_came && self.owed.is_empty() {
-            return self.settled_at;
+        let quiet_at = self.last_delivery + self.quiet;
+        match () {
+            () if !self.owed.is_empty() => self.waited_at.max(quiet_at),
+            () if self.new_came || self.known.is_none() => self.settled_at,
+            () => self.settled_at.max(quiet_at),
         }
-        self.settled_at.max(self.last_delivery + QUIET)
+    }
+
+    /// Whether something came that is newer than the attach before.
+    pub(crate) fn new_came(&self) -> bool {
+        self.new_came
     }
 
     /// What should have come again and did not.
@@ -61,18 +81,19 @@ mod tests {
     use super::*;
 
     const SETTLE: Duration = Duration::from_millis(1500);
+    const TIMEOUT: Duration = Duration::from_secs(30);
 
     #[test]
     fn a_quiet_attach_is_drained_when_the_tick_has_passed() {
         let now = Instant::now();
-        let drain = Drain::new(now, SETTLE, Some(9), BTreeSet::new());
+        let drain = Drain::new(now, SETTLE, TIMEOUT, Some(9), BTreeSet::new());
         assert_eq!(drain.deadline(), now + SETTLE);
     }
 
     #[test]
     fn repeats_that_still_come_put_the_end_off() {
         let now = Instant::now();
-        let mut drain = Drain::new(now, SETTLE, Some(9), BTreeSet::new());
+        let mut drain = Drain::new(now, SETTLE, TIMEOUT, Some(9), BTreeSet::new());
         drain.delivered(now + SETTLE, 5);
         assert_eq!(drain.deadline(), now + SETTLE + QUIET);
     }
@@ -80,7 +101,7 @@ mod tests {
     #[test]
     fn a_new_message_ends_the_repeats_in_full_flow() {
         let now = Instant::now();
-        let mut drain = Drain::new(now, SETTLE, Some(9), [8, 9].into());
+        let mut drain = Drain::new(now, SETTLE, TIMEOUT, Some(9), [8, 9].into());
         for offset in [8, 9, 10] {
             drain.delivered(now + SETTLE, offset);
         }
@@ -90,8 +111,23 @@ mod tests {
     #[test]
     fn what_does_not_come_again_is_told() {
         let now = Instant::now();
-        let mut drain = Drain::new(now, SETTLE, Some(9), [8, 9].into());
+        let mut drain = Drain::new(now, SETTLE, TIMEOUT, Some(9), [8, 9].into());
         drain.delivered(now, 9);
         assert_eq!(drain.into_owed(), [8].into());
+    }
+
+    #[test]
+    fn with_a_short_ack_timeout_the_repeats_are_over_before_the_renewal() {
+        let (now, timeout) = (Instant::now(), Duration::from_secs(1));
+        let mut drain = Drain::new(now, SETTLE, timeout, Some(9), [9].into());
+        drain.delivered(now, 9);
+        assert!(drain.deadline() < now + timeout / 2);
+    }
+
+    #[test]
+    fn what_is_owed_is_waited_for_while_no_clock_runs() {
+        let now = Instant::now();
+        let drain = Drain::new(now, SETTLE, Duration::from_secs(1), Some(9), [9].into());
+        assert_eq!(drain.deadline(), now + SETTLE);
     }
 }

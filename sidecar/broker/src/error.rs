@@ -60,6 +60,8 @@ pub(crate) enum Class {
     Missing,
     /// The broker does not want it so; may change by an operator's hand.
     Refused,
+    /// A topic cannot be created beside the ones that exist.
+    Taken,
     /// The same request can never succeed.
     Invalid,
 }
@@ -98,6 +100,7 @@ fn class_of(status: &Status) -> Class {
         | Code::DeadlineExceeded
         | Code::Aborted => Class::Away,
         Code::NotFound => Class::Missing,
+        Code::AlreadyExists => Class::Taken,
         Code::InvalidArgument | Code::OutOfRange => Class::Invalid,
         _ => Class::Refused,
     }
@@ -150,6 +153,12 @@ mod tests {
         let error = CallError::new("Ack", Cause::Timeout(Duration::from_secs(1)));
         assert!(error.hangs());
         assert_eq!(error.to_string(), "Ack failed: no answer within 1s");
+    }
+
+    #[test]
+    fn a_topic_that_exists_under_a_longer_name_takes_the_shorter_one() {
+        let error = CallError::new("CreateProducer", Status::already_exists("partitions"));
+        assert_eq!(error.class(), Class::Taken);
     }
 
     #[test]

@@ -22,6 +22,7 @@ mod probe;
 mod producer;
 mod publisher;
 mod schema;
+mod silence;
 mod subscribe;
 mod subscription;
 mod token;
@@ -165,6 +166,11 @@ pub trait Publisher: Send + Sync {
     /// message of a lane in flight, and bounds the time by dropping the future
     /// (then it is unknown whether the message was published).
     fn publish(&self, message: Outbound) -> BoxFuture<'_, Result<(), PublishError>>;
+
+    /// What publishing waits for at the moment, if anything; the log names it too.
+    fn trouble(&self) -> Option<PublishTrouble> {
+        None
+    }
 }
 
 /// A message to publish.
@@ -197,6 +203,44 @@ pub enum PublishError {
     /// Permanent.
     #[error("the broker can never accept the message: {detail}")]
     Invalid {
+        /// The broker's words.
+        detail: String,
+    },
+}
+
+/// What keeps messages from being published; tried again all the time, because an
+/// operator can change it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PublishTrouble {
+    /// No broker takes the messages.
+    #[error("no broker takes the messages for {topic} ({detail}): is Danube running?")]
+    BrokerAway {
+        /// The topic, or the partition.
+        topic: Arc<str>,
+        /// What was tried and how it failed.
+        detail: String,
+    },
+    /// Danube takes topics that begin with this one's name for its partitions, and
+    /// creates no topic beside its own partitions.
+    #[error(
+        "topic {topic} can never be created beside a topic whose name begins the same \
+         ({detail}): give it another name, or delete that other topic"
+    )]
+    NameTaken {
+        /// The topic, or the partition.
+        topic: Arc<str>,
+        /// The broker's words.
+        detail: String,
+    },
+    /// The broker does not want the messages.
+    #[error(
+        "the broker refuses the messages for {topic} ({detail}): check that the producer may \
+         publish there, and that reliable and schema are those of the topic"
+    )]
+    Refused {
+        /// The topic, or the partition.
+        topic: Arc<str>,
         /// The broker's words.
         detail: String,
     },

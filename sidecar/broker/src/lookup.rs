@@ -1,5 +1,7 @@
 //! Which broker has a topic, which partitions a topic has, and how to call them.
 
+use std::time::Duration;
+
 use danube_client::BrokerAddress;
 use danube_core::proto::{
     HealthCheckRequest, TopicLookupRequest, consumer_service_client::ConsumerServiceClient,
@@ -17,6 +19,9 @@ use crate::{
 /// Largest message that is decoded. The broker accepts nearly 4 MiB and delivers
 /// a little more than it got.
 const DECODE_LIMIT: usize = 16 * 1024 * 1024;
+/// A health check that takes longer means that the connection hangs: channels have
+/// no keepalive of their own.
+const HEALTH_TIMEOUT: Duration = Duration::from_secs(5);
 /// Names the broker behind a proxy that a call is meant for.
 const BROKER_HEADER: &str = "x-danube-broker-url";
 
@@ -128,8 +133,21 @@ impl Route {
     where
         F: Future<Output = Result<Response<A>, Status>>,
     {
+        self.call_within(self.cluster.config().rpc_timeout, call, message, send).await
+    }
+
+    async fn call_within<M, A, F>(
+        &self,
+        limit: Duration,
+        call: &'static str,
+        message: M,
+        send: impl FnOnce(Request<M>) -> F,
+    ) -> Result<A, CallError>
+    where
+        F: Future<Output = Result<Response<A>, Status>>,
+    {
         let request = self.request(call, message).await?;
-        let answer = within(call, self.cluster.config().rpc_timeout, send(request)).await;
+        let answer = within(call, limit, send(request)).await;
         if let Err(error) = &answer {
             self.cluster.note_failure(&self.dialed, error).await;
         }
@@ -154,8 +172,9 @@ impl Route {
         let message =
             HealthCheckRequest { request_id: self.cluster.request_id(), client: client.into(), id };
         let mut health = HealthCheckClient::new(self.channel.clone());
-        let answer =
-            self.call("HealthCheck", message, |request| async move {
+        let limit = self.cluster.config().rpc_timeout.min(HEALTH_TIMEOUT);
+        let answer = self
+            .call_within(limit, "HealthCheck", message, |request| async move {
                 health.health_check(request).await
             })
             .await?;

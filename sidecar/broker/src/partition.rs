@@ -24,6 +24,7 @@ use crate::{
     gaps::Gaps,
     lookup::Route,
     mark::Mark,
+    silence::Silence,
     subscribe,
 };
 
@@ -60,6 +61,7 @@ pub(crate) struct Partition {
     pub(crate) lease: Lease,
     pub(crate) gaps: Gaps,
     pub(crate) mark: Mark,
+    pub(crate) silence: Silence,
     /// Delivered on this attach, and no ack sent yet; whether one is wanted.
     pub(crate) unsent: BTreeMap<u64, bool>,
     consumer_id: Option<u64>,
@@ -96,6 +98,7 @@ impl Partition {
             lease: Lease::new(ack_timeout),
             gaps: Gaps::new(None),
             mark: Mark::new(None),
+            silence: Silence::default(),
             unsent: BTreeMap::new(),
             consumer_id: None,
             trouble: None,
@@ -153,6 +156,8 @@ impl Partition {
         if opened.anew {
             self.gaps.rewind();
             self.mark.rewind();
+            self.silence.forget();
+            self.unsent.clear();
         }
         let began = Instant::now();
         let partition = Arc::clone(&self.name);
@@ -162,6 +167,10 @@ impl Partition {
         self.order.detached();
         self.lease.detached();
         if let Ended::Detached(reason) = ended {
+            if reason == DetachReason::TakenOver {
+                // The other one may ack it.
+                self.unsent.clear();
+            }
             match reason {
                 DetachReason::Renewal => tracing::debug!(%partition, "renewing"),
                 DetachReason::Asked => tracing::info!(%partition, "detached as asked"),
@@ -303,6 +312,6 @@ pub(crate) fn trouble_of(error: &CallError, topic: Arc<str>) -> Trouble {
     match error.class() {
         Class::Away | Class::Moved => Trouble::BrokerAway { detail },
         Class::Missing => Trouble::TopicMissing { topic },
-        Class::Refused | Class::Invalid => Trouble::Refused { topic, detail },
+        Class::Refused | Class::Taken | Class::Invalid => Trouble::Refused { topic, detail },
     }
 }

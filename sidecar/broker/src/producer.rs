@@ -1,10 +1,7 @@
 //! A producer on one partition.
 
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex as StdMutex, PoisonError},
     time::Duration,
 };
 
@@ -15,7 +12,13 @@ use danube_core::proto::{
 use danube_sidecar_core::record::SchemaRef;
 use tokio::sync::Mutex;
 
-use crate::{cluster::Cluster, config::ProducerSpec, error::CallError, lookup::Route};
+use crate::{
+    PublishTrouble,
+    cluster::Cluster,
+    config::ProducerSpec,
+    error::{CallError, Class},
+    lookup::Route,
+};
 
 /// Sends to one partition; created at the broker with the first message, and again
 /// whenever a message fails: the broker gives a known name its old id.
@@ -26,7 +29,7 @@ pub(crate) struct Producer {
     reliable: bool,
     schema_subject: Option<String>,
     session: Mutex<Option<Arc<Session>>>,
-    troubled: AtomicBool,
+    trouble: StdMutex<Option<PublishTrouble>>,
 }
 
 /// A producer as the broker knows it.
@@ -54,7 +57,7 @@ impl Producer {
                 reliable: spec.reliable,
                 schema_subject: spec.schema_subject.clone(),
                 session: Mutex::new(None),
-                troubled: AtomicBool::new(false),
+                trouble: StdMutex::default(),
             })
             .collect()
     }
@@ -75,16 +78,37 @@ impl Producer {
     /// Sends `message` once. After a failure it is unknown whether it was stored.
     pub(crate) async fn send(&self, message: &StreamMessage) -> Result<(), CallError> {
         let sent = self.send_once(message).await;
-        match &sent {
-            Ok(()) if self.troubled.swap(false, Ordering::Relaxed) => {
-                tracing::info!(topic = %self.topic, "publishing again");
-            }
-            Err(error) if !self.troubled.swap(true, Ordering::Relaxed) => {
-                tracing::warn!(topic = %self.topic, %error, "cannot publish; trying again");
+        self.note(sent.as_ref().err().map(|error| self.trouble_of(error)));
+        sent
+    }
+
+    /// What the last attempt failed of, if it did.
+    pub(crate) fn trouble(&self) -> Option<PublishTrouble> {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn note(&self, trouble: Option<PublishTrouble>) {
+        let mut last = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        let kind = |trouble: &Option<PublishTrouble>| trouble.as_ref().map(std::mem::discriminant);
+        match &trouble {
+            None if last.is_some() => tracing::info!(topic = %self.topic, "publishing again"),
+            Some(trouble) if kind(&last) != Some(std::mem::discriminant(trouble)) => {
+                tracing::warn!(topic = %self.topic, %trouble, "cannot publish; trying again");
             }
             _ => {}
         }
-        sent
+        *last = trouble;
+    }
+
+    fn trouble_of(&self, error: &CallError) -> PublishTrouble {
+        let (topic, detail) = (Arc::clone(&self.topic), error.to_string());
+        match error.class() {
+            Class::Away | Class::Moved | Class::Missing => {
+                PublishTrouble::BrokerAway { topic, detail }
+            }
+            Class::Taken => PublishTrouble::NameTaken { topic, detail },
+            Class::Refused | Class::Invalid => PublishTrouble::Refused { topic, detail },
+        }
     }
 
     async fn send_once(&self, message: &StreamMessage) -> Result<(), CallError> {

@@ -14,8 +14,8 @@ use futures::{FutureExt, future::BoxFuture};
 use prost::Message;
 
 use crate::{
-    Outbound, PublishError, Publisher, backoff::Backoff, cluster::Cluster, config::ProducerSpec,
-    error::Class, producer::Producer,
+    Outbound, PublishError, PublishTrouble, Publisher, backoff::Backoff, cluster::Cluster,
+    config::ProducerSpec, error::Class, producer::Producer,
 };
 
 /// Largest encoded message that is published: the broker's limit is 4 MiB, and it
@@ -44,6 +44,10 @@ struct TopicPublisher {
 impl Publisher for TopicPublisher {
     fn publish(&self, message: Outbound) -> BoxFuture<'_, Result<(), PublishError>> {
         self.publish_until_confirmed(message).boxed()
+    }
+
+    fn trouble(&self) -> Option<PublishTrouble> {
+        self.partitions.iter().find_map(Producer::trouble)
     }
 }
 

@@ -146,6 +146,7 @@ impl Supervisor {
     async fn run(mut self) {
         let closing = self.context.closing.clone();
         let mut backoff = Backoff::calls();
+        let mut restarts = Backoff::calls();
         loop {
             let found = tokio::select! {
                 () = closing.cancelled() => break,
@@ -159,8 +160,12 @@ impl Supervisor {
             };
             tokio::select! {
                 () = closing.cancelled() => break,
-                Some(ended) = self.running.join_next_with_id() => self.ended(ended),
-                () = self.context.cluster.pause(pause) => {}
+                Some(ended) = self.running.join_next_with_id() => {
+                    self.ended(ended);
+                    // Started again at once, but never in a tight loop.
+                    tokio::time::sleep(restarts.pause()).await;
+                }
+                () = self.context.cluster.pause(pause) => restarts.reset(),
             }
         }
         while let Some(ended) = self.running.join_next_with_id().await {
@@ -208,12 +213,14 @@ impl Supervisor {
         let queue = Arc::clone(queues.entry(Arc::clone(&name)).or_default());
         drop(queues);
         let partition = Partition::new(self.context.clone(), Arc::clone(&name), queue);
-        let task = self.running.spawn(partition.run());
+        // Tracked too: when the set is dropped its tasks end a little later.
+        let running = self.context.cluster.tasks().track_future(partition.run());
+        let task = self.running.spawn(running);
         self.names.insert(task.id(), name);
     }
 
-    /// A partition's task ends when the subscription closes. If it panicked, the
-    /// next discovery starts it again.
+    /// A partition's task ends when the subscription closes. If it panicked, it is
+    /// started again by the discovery that follows.
     fn ended(&mut self, ended: Result<(Id, ()), JoinError>) {
         let id = match &ended {
             Ok((id, ())) => *id,

@@ -52,6 +52,9 @@ oddities! {
     /// subscription stops after 4 messages, and the producers after 32 more, until
     /// ReceiveMessages is called with that consumer's id.
     subscribe_without_receive_blocks = "subscribe-without-receive-blocks",
+    /// ReceiveMessages while the consumer's old stream is still open takes that over
+    /// without sending again what is un-acked: it comes when its ack timeout passes.
+    takeover_resends_nothing = "takeover-resends-nothing",
     /// A subscription that falls more than 256 messages behind skips to the last
     /// 256 (not one restored from the data directory).
     live_channel_skips = "live-channel-skips",

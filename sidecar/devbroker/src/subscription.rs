@@ -156,7 +156,8 @@ impl Subscription {
         let Some(consumer) = self.consumer_mut(id) else { return false };
         let was_attached = consumer.is_attached();
         consumer.attach(session);
-        if was_attached && !self.stalling.is_stalled() {
+        let resends = !self.rules.oddities.takeover_resends_nothing;
+        if was_attached && resends && !self.stalling.is_stalled() {
             self.release(id);
         }
         if !self.rules.oddities.reconnects_spend_budget {

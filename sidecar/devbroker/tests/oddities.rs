@@ -281,6 +281,32 @@ async fn offsets_go_on_after_a_crash() {
     assert_eq!(offset, 3);
 }
 
+/// Whether a stream that is opened while the old one is still open repeats what is
+/// un-acked.
+async fn takeover_repeats(oddity: Option<&str>) -> Option<bool> {
+    let fixture = broker(oddity).await?;
+    let (producer, consumer, mut first) = pair(&fixture).await;
+    producer.send_numbers(0..3).await;
+    assert_eq!(first.offsets(3).await, [0, 1, 2]);
+    let mut second = consumer.receive().await;
+    let repeats = !second.stays_quiet().await;
+    assert!(first.ends().await);
+    fixture.stop().await;
+    Some(repeats)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_that_overtakes_the_end_of_the_old_one_repeats_nothing() {
+    let Some(repeats) = takeover_repeats(Some("takeover-resends-nothing")).await else { return };
+    assert!(!repeats);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_that_takes_over_repeats_what_is_unacked() {
+    let Some(repeats) = takeover_repeats(None).await else { return };
+    assert!(repeats);
+}
+
 /// A second name subscribes when the first has closed its stream.
 async fn second_exclusive(fixture: &Fixture) -> Result<(), Code> {
     let raw = fixture.raw(&topic("exclusive")).await;

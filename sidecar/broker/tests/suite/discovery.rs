@@ -4,8 +4,8 @@ use std::{sync::Arc, time::Duration};
 
 use danube_client::{DanubeClient, SchemaType};
 use danube_sidecar_broker::{
-    Cluster, ClusterConfig, ClusterError, ProducerSpec, SubscriptionEvent, SubscriptionSpec,
-    Trouble,
+    Cluster, ClusterConfig, ClusterError, ProducerSpec, PublishTrouble, SubscriptionEvent,
+    SubscriptionSpec, Trouble,
 };
 use danube_sidecar_store::Store;
 use futures::StreamExt;
@@ -125,6 +125,30 @@ async fn a_schema_rides_on_the_messages_and_is_read_as_its_author_wrote_it() {
     let schema = cluster.schema(reference).await.unwrap();
     assert_eq!((schema.subject, schema.schema_type), (subject, "json_schema".to_owned()));
     assert_eq!(schema.definition, DEFINITION);
+}
+
+#[tokio::test]
+async fn a_topic_whose_name_is_taken_is_named_and_published_to_once_it_is_free() {
+    let broker = Broker::any_with(odd(|oddities| oddities.prefix_lookup = true)).await;
+    let Some(admin_url) = broker.admin_url() else {
+        panic!("set DANUBE_ADMIN_URL to the admin API of the broker at DANUBE_SERVICE_URL");
+    };
+    let (cluster, topic) = (broker.cluster(), unique_topic());
+    let longer: Arc<str> = format!("{topic}ers").into();
+    create_topic(&cluster, &longer, 0).await;
+    let publisher = cluster.publisher(producer(&topic, 0));
+    let publishing = {
+        let publisher = Arc::clone(&publisher);
+        tokio::spawn(async move { publish(&*publisher, message("first")).await })
+    };
+
+    let trouble = trouble_of(&*publisher).await;
+    assert!(matches!(trouble, PublishTrouble::NameTaken { .. }), "{trouble}");
+    assert!(trouble.to_string().contains("another name"), "{trouble}");
+
+    delete_topic(&admin_url, &longer).await;
+    publishing.await.unwrap();
+    assert_eq!(publisher.trouble(), None);
 }
 
 #[tokio::test]

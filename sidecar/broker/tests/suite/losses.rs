@@ -1,6 +1,8 @@
 //! What the broker loses is told; what it does not lose is not.
 
-use danube_sidecar_broker::{DetachReason, SubscriptionEvent};
+use std::collections::BTreeSet;
+
+use danube_sidecar_broker::{DetachReason, Marks, SubscriptionEvent, SubscriptionSpec};
 use danube_sidecar_store::Store;
 
 use crate::support::*;
@@ -60,6 +62,49 @@ async fn a_gap_is_seen_across_a_restart_before_the_first_record() {
 
     let SubscriptionEvent::Gap { first, .. } = gap else { unreachable!("only gaps break") };
     assert!(first > seen.identity.offset && first <= seen.identity.offset + 20, "{first}");
+}
+
+#[tokio::test]
+async fn gaps_are_exact_across_a_kill_where_the_caller_keeps_the_marks() {
+    let broker = Broker::embedded(odd(|oddities| oddities.live_channel_skips = true)).await;
+    let (cluster, store, topic) = (broker.cluster(), Store::in_memory().unwrap(), unique_topic());
+    create_topic(&cluster, &topic, 0).await;
+    let spec = SubscriptionSpec { marks: Marks::Caller, ..subscription(&topic) };
+    let publisher = cluster.publisher(producer(&topic, 0));
+    let mut reader = Reader::attached(&cluster, spec.clone(), &store, 1).await;
+    // The offset of the message that created the topic; it came before the subscription.
+    let (mut accounted, mut lost) = (BTreeSet::from([0]), 0);
+
+    for kill in 0..3 {
+        publish_numbers(&*publisher, 0..20).await;
+        let mut seen = 0;
+        while seen < 15 || kill == 2 && accounted.len() < 661 {
+            match reader.read().await {
+                SubscriptionEvent::Gap { first, last, .. } => {
+                    accounted.extend(first..=last);
+                    lost += last - first + 1;
+                }
+                SubscriptionEvent::Delivered(record) => {
+                    let offset = record.identity.offset;
+                    assert!((0..offset).all(|before| accounted.contains(&before)), "{offset}");
+                    accounted.insert(offset);
+                    // As the inbox does with its append, and before the ack.
+                    let kept = store.keep_contiguous_offset("sub", &topic, offset).await;
+                    kept.unwrap();
+                    reader.ack(&record);
+                    seen += 1;
+                }
+                _ => {}
+            }
+        }
+        if kill < 2 {
+            drop(reader);
+            publish_numbers(&*publisher, 0..300).await;
+            reader = Reader::new(&cluster, spec.clone(), &store);
+        }
+    }
+    assert_eq!(accounted, (0..=660).collect());
+    assert!(lost > 0);
 }
 
 #[tokio::test]

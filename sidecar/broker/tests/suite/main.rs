@@ -4,6 +4,7 @@
 mod acks;
 mod detaching;
 mod discovery;
+mod health;
 mod losses;
 mod network;
 mod restarts;

@@ -13,8 +13,7 @@ use danube_core::proto::{
     producer_service_server::{ProducerService, ProducerServiceServer},
     topic_lookup_response::LookupType,
 };
-use danube_devbroker::Config;
-use danube_sidecar_broker::{DetachReason, SubscriptionEvent, Trouble};
+use danube_sidecar_broker::DetachReason;
 use danube_sidecar_store::Store;
 use tokio::{
     io::copy_bidirectional,
@@ -66,7 +65,7 @@ async fn pass_on(mut near: TcpStream, mut far: TcpStream, mut frozen: watch::Rec
 
 #[tokio::test]
 async fn a_connection_that_hangs_is_replaced_and_what_was_in_flight_comes_again() {
-    let broker = Broker::embedded(Config::for_tests()).await;
+    let broker = Broker::embedded(odd(|oddities| oddities.takeover_resends_nothing = true)).await;
     let wire = Wire::to(&broker).await;
     let cluster = cluster_at(&wire.url, |config| {
         config.rpc_timeout = Duration::from_millis(500);
@@ -85,25 +84,6 @@ async fn a_connection_that_hangs_is_replaced_and_what_was_in_flight_comes_again(
     assert_eq!(reader.record().await.identity, first.identity);
     publish(&*publisher, message("after")).await;
     while payload(&reader.record().await) != "after" {}
-}
-
-#[tokio::test]
-async fn a_spent_redelivery_budget_is_told_as_blocked() {
-    let mut config = odd(|oddities| oddities.reconnects_spend_budget = true);
-    config.ack_timeout = Duration::from_millis(300);
-    config.failure_policy.max_redeliveries = 1;
-    config.failure_policy.base_delay = Duration::from_millis(10);
-    let broker = Broker::embedded(config).await;
-    // The operator told us a timeout that is not the broker's.
-    let cluster = broker.cluster_with(|config| config.ack_timeout = Duration::from_secs(8));
-    let (store, topic) = (Store::in_memory().unwrap(), unique_topic());
-    create_topic(&cluster, &topic, 0).await;
-    let mut reader = Reader::attached(&cluster, subscription(&topic), &store, 1).await;
-
-    publish(&*cluster.publisher(producer(&topic, 0)), message("held")).await;
-
-    let blocked = SubscriptionEvent::Trouble(Trouble::Blocked { partition: topic });
-    reader.wait_for(|event| *event == blocked).await;
 }
 
 /// A proxy that notes which broker each call was meant for.

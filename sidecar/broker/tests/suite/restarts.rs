@@ -77,6 +77,50 @@ async fn a_publisher_survives_a_broker_that_is_killed() {
 }
 
 #[tokio::test]
+async fn lanes_keep_their_order_while_their_broker_is_killed_and_restarted() {
+    const LANES: u64 = 4;
+    const RECORDS: u64 = 60;
+    let dir = tempfile::tempdir().unwrap();
+    let broker = Broker::embedded(lasting(dir.path())).await;
+    let (cluster, store, topic) = (broker.cluster(), Store::in_memory().unwrap(), unique_topic());
+    create_topic(&cluster, &topic, 0).await;
+    let mut reader = Reader::attached(&cluster, subscription(&topic), &store, 1).await;
+    let publisher = cluster.publisher(producer(&topic, 0));
+    let lanes: Vec<_> = (0..LANES)
+        .map(|lane| {
+            let publisher = Arc::clone(&publisher);
+            tokio::spawn(async move {
+                let numbers = (0..RECORDS).map(|number| lane * 1000 + number);
+                for number in numbers {
+                    publish(&*publisher, message(number.to_string())).await;
+                }
+            })
+        })
+        .collect();
+
+    let (url, mut broker) = (broker.url.clone(), Some(broker));
+    let (mut running, mut next) = (None, [0; LANES as usize]);
+    while next.iter().any(|next| *next < RECORDS) {
+        let record = reader.record().await;
+        reader.ack(&record);
+        let number: u64 = payload(&record).parse().unwrap();
+        let (lane, number) = ((number / 1000) as usize, number % 1000);
+        assert!(number <= next[lane], "{number} of lane {lane} came before {}", next[lane]);
+        next[lane] = next[lane].max(number + 1);
+        if next.iter().sum::<u64>() >= LANES * RECORDS / 3
+            && let Some(broker) = broker.take()
+        {
+            broker.kill().await;
+            running = Some(again(&url, dir.path()).await);
+        }
+    }
+    assert!(running.is_some());
+    for lane in lanes {
+        lane.await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn a_restarted_sidecar_takes_up_its_consumer_again() {
     let broker = Broker::any_with(odd(|oddities| {
         oddities.exclusive_for_ever = true;

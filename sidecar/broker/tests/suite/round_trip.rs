@@ -61,6 +61,26 @@ async fn records_of_one_key_stay_on_one_partition_and_in_order() {
 }
 
 #[tokio::test]
+async fn a_window_of_one_lets_records_through_one_by_one() {
+    let mut config = odd(|oddities| {
+        oddities.highest_ack_blocks = true;
+        oddities.unread_consumer_blocks = true;
+    });
+    config.max_unacked_messages = 1;
+    let broker = Broker::embedded(config).await;
+    let (cluster, store, topic) = (broker.cluster(), Store::in_memory().unwrap(), unique_topic());
+    create_topic(&cluster, &topic, 0).await;
+    let mut reader = Reader::attached(&cluster, subscription(&topic), &store, 1).await;
+    publish_numbers(&*cluster.publisher(producer(&topic, 0)), 0..50).await;
+
+    for number in 0..50 {
+        let record = reader.record().await;
+        assert_eq!(payload(&record), number.to_string());
+        reader.ack(&record);
+    }
+}
+
+#[tokio::test]
 async fn records_without_a_key_are_spread_over_the_partitions() {
     let broker = Broker::any().await;
     let (cluster, store, topic) = (broker.cluster(), Store::in_memory().unwrap(), unique_topic());

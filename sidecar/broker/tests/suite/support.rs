@@ -11,7 +11,7 @@ use std::{
 
 use danube_core::{
     admin_proto::{
-        GetSubscriptionFailurePolicyRequest, SubscriptionFailurePolicy,
+        GetSubscriptionFailurePolicyRequest, SubscriptionFailurePolicy, TopicRequest,
         topic_admin_client::TopicAdminClient,
     },
     proto::{ConsumerRequest, consumer_service_client::ConsumerServiceClient},
@@ -19,7 +19,7 @@ use danube_core::{
 use danube_devbroker::{Config, DevBroker, Oddities};
 use danube_sidecar_broker::{
     BoxSubscription, Cluster, ClusterConfig, DetachReason, Marks, Outbound, ProducerSpec,
-    Publisher, SubscriptionEvent, SubscriptionKind, SubscriptionSpec,
+    PublishTrouble, Publisher, SubscriptionEvent, SubscriptionKind, SubscriptionSpec,
 };
 use danube_sidecar_core::record::Record;
 use danube_sidecar_store::Store;
@@ -321,4 +321,22 @@ pub(crate) async fn failure_policy(
     };
     let answer = admin.get_subscription_failure_policy(request).await.unwrap();
     answer.into_inner().failure_policy.expect("the subscription has a policy")
+}
+
+/// What the publisher waits for.
+pub(crate) async fn trouble_of(publisher: &dyn Publisher) -> PublishTrouble {
+    let told = async {
+        loop {
+            if let Some(trouble) = publisher.trouble() {
+                return trouble;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, told).await.expect("the trouble is told")
+}
+
+pub(crate) async fn delete_topic(admin_url: &str, topic: &str) {
+    let mut admin = TopicAdminClient::connect(admin_url.to_owned()).await.unwrap();
+    admin.delete_topic(TopicRequest { name: topic.to_owned() }).await.unwrap();
 }

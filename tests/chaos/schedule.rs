@@ -224,8 +224,11 @@ fn dealt(seed: u64, number: u64) -> Vec<Kind> {
 
 /// Gives each fault its moment: while records are in flight, in order.
 fn moments(random: &mut Random, kinds: &[Kind], records: u64, ack_timeout: Duration) -> Vec<Fault> {
-    let mut at: Vec<u64> =
-        kinds.iter().map(|_| random.within(records / 10..records * 7 / 10)).collect();
+    let mut moment = |kind: &Kind| match kind {
+        Kind::Kill(Part::Source) | Kind::Stop(Part::Source) => random.within(50..records / 5),
+        _ => random.within(records / 10..records * 7 / 10),
+    };
+    let mut at: Vec<u64> = kinds.iter().map(&mut moment).collect();
     at.sort_unstable();
     let fault = |(kind, at): (&Kind, u64)| Fault {
         kind: *kind,

@@ -8,13 +8,16 @@ use std::{sync::Arc, time::Duration};
 use danube_sidecar_broker::{
     BrokerHealth, ClientCertificate, Cluster, ClusterConfig, ClusterError, Tls,
 };
-use danube_sidecar_store::{Store, StoreError};
+use danube_sidecar_store::{
+    Checkpoints, LocationError, ObjectCheckpoints, ObjectLocation, Store, StoreError,
+};
 use metrics_exporter_prometheus::{BuildError, PrometheusBuilder};
 use tokio::{sync::watch, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{info, warn};
 
 use crate::{
+    admin::{self, Desk, Guard},
     child::Supervisor,
     config::{Config, Danube},
     connectors::{self, Connectors},
@@ -35,6 +38,9 @@ pub enum AppError {
     /// The data directory.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The checkpoint store.
+    #[error("the checkpoint store cannot be used: {0}")]
+    Checkpoints(#[from] LocationError),
     /// The cluster's configuration.
     #[error(transparent)]
     Cluster(#[from] ClusterError),
@@ -89,18 +95,31 @@ pub async fn run(
         Some(data_dir) => Store::open(data_dir)?,
         None => Store::in_memory()?,
     };
-    let cluster = Cluster::new(cluster_config(&config.danube))?;
+    let cluster = cluster(&config.danube)?;
     let tasks = Tasks::default();
     let (stopping, closing) = (CancellationToken::new(), CancellationToken::new());
+    let checkpoints = checkpoints(config.checkpoints.as_ref(), &store)?;
     let parts = connectors::Parts {
         cluster: cluster.clone(),
-        store,
+        checkpoints: Arc::clone(&checkpoints),
+        store: store.clone(),
         shutdown: stopping.clone(),
         tasks: tasks.connectors.clone(),
     };
     let connectors = Arc::new(Connectors::start(config.clone(), parts).await?);
 
     let auth = Auth::new(config.sidecar.token_file.clone());
+    let desk = Desk {
+        config: Arc::new(config.clone()),
+        store: config.sidecar.data_dir.is_some().then_some(store),
+        checkpoints,
+        cluster: cluster.clone(),
+        connectors: Some(Arc::clone(&connectors)),
+    };
+    let admin = admin::router(desk, Guard::Http { auth: auth.clone(), address: http_address });
+    if let Some(data_dir) = &config.sidecar.data_dir {
+        admin::announce(data_dir, http_address);
+    }
     let shared =
         Shared { connectors: Arc::clone(&connectors), auth, tasks: tasks.sessions.clone() };
     let acceptor = Acceptor {
@@ -121,7 +140,7 @@ pub async fn run(
         stop: stopping.clone(),
     };
     tasks.service.spawn(async move {
-        if let Err(error) = http::serve(pages, http_listener).await {
+        if let Err(error) = http::serve(pages, admin, http_listener).await {
             warn!(%error, "the HTTP server ended");
         }
     });
@@ -175,6 +194,20 @@ async fn shut_down(
     cluster.shutdown().await;
 }
 
+/// Where positions are durable: in the object store that is named, else in ours.
+///
+/// # Errors
+/// When the location cannot be used.
+pub fn checkpoints(
+    location: Option<&ObjectLocation>,
+    store: &Store,
+) -> Result<Arc<dyn Checkpoints>, LocationError> {
+    Ok(match location {
+        Some(location) => Arc::new(ObjectCheckpoints::new(location)?),
+        None => Arc::new(store.clone()),
+    })
+}
+
 /// Logs when the broker comes and goes.
 async fn report_broker(
     url: String,
@@ -194,6 +227,14 @@ async fn report_broker(
             () = closing.cancelled() => return,
         }
     }
+}
+
+/// The cluster that the configuration names. It connects when it is used.
+///
+/// # Errors
+/// When the configuration cannot be used.
+pub fn cluster(danube: &Danube) -> Result<Cluster, AppError> {
+    Ok(Cluster::new(cluster_config(danube))?)
 }
 
 fn cluster_config(danube: &Danube) -> ClusterConfig {

@@ -4,7 +4,10 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::config::{LogFormat, Overrides, TopicName};
+use crate::{
+    admin::args::{CheckpointCommand, StatusCommand},
+    config::{LogFormat, Overrides, TopicName},
+};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -41,6 +44,10 @@ pub enum Command {
     Validate(Common),
     /// Publish messages to a topic, to try things out.
     Publish(Publish),
+    /// Say how the connectors of a running sidecar are doing.
+    Status(StatusCommand),
+    /// Show, set or reset where a source resumes.
+    Checkpoint(CheckpointCommand),
 }
 
 /// What all commands take.

@@ -10,7 +10,7 @@ use std::{
 
 use danube_sidecar_broker::{CallError, Cluster, SchemaInfo};
 use danube_sidecar_core::record::SchemaRef;
-use danube_sidecar_store::Store;
+use danube_sidecar_store::{Checkpoints, Position, Store};
 use tokio::sync::Mutex;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::warn;
@@ -20,7 +20,7 @@ use crate::{
     refusal::Refusal,
     session::{Caller, SinkOpen, SourceOpen},
     sink::{self, Driver, Plan, Sink},
-    source::{self, Seat, Source},
+    source::{self, ReplaceError, Seat, Source},
 };
 
 /// The connectors of this sidecar.
@@ -38,6 +38,8 @@ pub struct Parts {
     pub cluster: Cluster,
     /// What survives restarts.
     pub store: Store,
+    /// Where the positions of sources are durable.
+    pub checkpoints: Arc<dyn Checkpoints>,
     /// Ends all of them, with a drain.
     pub shutdown: CancellationToken,
     /// Owns their tasks.
@@ -150,6 +152,41 @@ impl Connectors {
         views
     }
 
+    /// What an operator sees of the sources.
+    pub async fn sources(&self) -> Vec<(String, source::View)> {
+        let sources: Vec<(String, Arc<Source>)> = {
+            let sources = self.sources.lock().await;
+            sources.iter().map(|(name, source)| (name.clone(), Arc::clone(source))).collect()
+        };
+        let mut views = Vec::with_capacity(sources.len());
+        for (name, source) in sources {
+            if let Ok(view) = tokio::time::timeout(VIEW_TIMEOUT, source.view()).await {
+                views.push((name, view));
+            }
+        }
+        views.sort_by(|(a, _), (b, _)| a.cmp(b));
+        views
+    }
+
+    /// Replaces where a source resumes; refused while its session is open.
+    ///
+    /// # Errors
+    /// When it is refused, and when the store fails.
+    pub async fn replace_positions(
+        &self,
+        connector: &str,
+        positions: &[Position],
+    ) -> Result<(), ReplaceError> {
+        let source = self.sources.lock().await.get(connector).cloned();
+        match source {
+            Some(source) => source.replace_positions(positions).await,
+            None => {
+                let key = source::checkpoint_key(connector);
+                Ok(self.parts.checkpoints.replace(&key, positions).await?)
+            }
+        }
+    }
+
     fn known(&self, caller: &Caller) -> Result<Connector, Refusal> {
         let name = &caller.connector;
         self.config.connector(name).ok_or_else(|| Refusal::UnknownConnector {
@@ -194,7 +231,7 @@ impl Connectors {
     fn source_parts(&self) -> source::Parts {
         source::Parts {
             cluster: self.parts.cluster.clone(),
-            store: self.parts.store.clone(),
+            checkpoints: Arc::clone(&self.parts.checkpoints),
             shutdown: self.parts.shutdown.clone(),
             shutdown_timeout: self.config.sidecar.shutdown_timeout,
             tasks: self.parts.tasks.clone(),

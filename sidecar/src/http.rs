@@ -32,11 +32,11 @@ pub struct Http {
     pub stop: CancellationToken,
 }
 
-/// Serves the pages until `stop`.
+/// Serves the pages and the admin API until `stop`.
 ///
 /// # Errors
 /// When the listener fails.
-pub async fn serve(http: Http, listener: TcpListener) -> std::io::Result<()> {
+pub async fn serve(http: Http, admin: Router, listener: TcpListener) -> std::io::Result<()> {
     let stop = http.stop.clone();
     let router = Router::new()
         .route("/", get(index))
@@ -45,7 +45,8 @@ pub async fn serve(http: Http, listener: TcpListener) -> std::io::Result<()> {
         .route("/metrics", get(metrics))
         .route("/status", get(status))
         .fallback(fallback)
-        .with_state(http);
+        .with_state(http)
+        .merge(admin);
     axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await
 }
 
@@ -54,7 +55,8 @@ async fn index() -> &'static str {
      /livez    the process is alive\n\
      /readyz   the broker is reachable\n\
      /metrics  for Prometheus\n\
-     /status   connectors, workers, subscriptions, as JSON\n"
+     /status   connectors, workers, subscriptions, as JSON\n\
+     /admin/v1 what the commands dlq, checkpoint and replay use\n"
 }
 
 async fn readyz(State(http): State<Http>) -> Response {
@@ -82,7 +84,20 @@ async fn status(State(http): State<Http>) -> Response {
         BrokerHealth::Down { detail } => json!({ "state": "down", "detail": detail }),
     };
     let sinks: Vec<_> = http.connectors.sinks().await.into_iter().map(sink).collect();
-    Json(json!({ "broker": broker, "sinks": sinks })).into_response()
+    let sources: Vec<_> = http.connectors.sources().await.into_iter().map(source).collect();
+    Json(json!({ "broker": broker, "sinks": sinks, "sources": sources })).into_response()
+}
+
+fn source((name, view): (String, crate::source::View)) -> serde_json::Value {
+    let Some(session) = view.session else { return json!({ "connector": name }) };
+    json!({
+        "connector": name,
+        "worker": session.worker_id,
+        "epoch": session.epoch,
+        "demand_records": session.progress.demand_records,
+        "committed": session.progress.committed,
+        "trouble": session.trouble,
+    })
 }
 
 fn sink((name, view): (String, crate::sink::View)) -> serde_json::Value {

@@ -6,6 +6,7 @@
 //! worker's stream), and its result back the same way. The way of a record from a
 //! source: [`grpc`] → [`source::Source`] → core → broker.
 
+pub mod admin;
 pub mod app;
 pub mod child;
 pub mod cli;

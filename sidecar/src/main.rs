@@ -4,6 +4,7 @@ use std::{env, process::ExitCode};
 
 use clap::Parser as _;
 use danube_sidecar::{
+    admin::{self, args::Tool},
     app,
     cli::{Cli, Command, Common, Dev, Publish, Run},
     config::{self, Config, ConfigError, Environment, Overrides},
@@ -24,6 +25,8 @@ fn main() -> ExitCode {
             Command::Dev(dev) => develop(dev).await,
             Command::Validate(common) => validate(common),
             Command::Publish(publish) => send(publish).await,
+            Command::Status(command) => operate(Tool::Status(command)).await,
+            Command::Checkpoint(command) => operate(Tool::Checkpoint(command)).await,
         }
     });
     // Whatever a peer keeps open must not delay the exit.
@@ -88,6 +91,16 @@ async fn send(publish: Publish) -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(error) => fail(1, &error),
+    }
+}
+
+async fn operate(tool: Tool) -> ExitCode {
+    match admin::run(&tool, &env::vars().collect()).await {
+        Ok(printed) => {
+            print!("{printed}");
+            ExitCode::SUCCESS
+        }
+        Err(error) => fail(error.exit_code(), &error),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Why the sidecar ends a session before the connector does.
 
 use danube_sidecar_core::{dispatch, publish};
-use danube_sidecar_store::StoreError;
+use danube_sidecar_store::{CheckpointError, StoreError};
 
 use crate::config::TopicName;
 
@@ -146,6 +146,9 @@ pub enum Refusal {
     /// The sidecar cannot keep its promises.
     #[error("the sidecar's store failed: {0}")]
     Store(#[from] StoreError),
+    /// The epochs and positions of sources cannot be read.
+    #[error(transparent)]
+    Checkpoints(#[from] CheckpointError),
 }
 
 impl Refusal {
@@ -174,6 +177,7 @@ impl Refusal {
             Self::ResultTimeout { .. } => "RESULT_TIMEOUT",
             Self::ShuttingDown => "SHUTTING_DOWN",
             Self::Store(_) => "STORE_FAILED",
+            Self::Checkpoints(_) => "CHECKPOINTS_FAILED",
         }
     }
 }

@@ -156,3 +156,66 @@ fn allowed_topics_match_exactly_or_by_prefix() {
     assert!(policy.allows("/default/a") && policy.allows("/shop/orders"));
     assert!(!policy.allows("/default/ab"));
 }
+
+#[test]
+fn the_inbox_is_on_where_there_is_a_data_directory() {
+    let without = load_text(&format!("{URL}[connectors.out]\n"), &[]).unwrap();
+    assert!(!without.connectors["out"].inbox.enabled);
+    let text = format!(
+        "{URL}[sidecar]\ndata_dir = \"/d\"\n[inbox]\nmax_bytes = \"1 GiB\"\n\
+         [connectors.out]\n[connectors.out.inbox]\nretain = \"1h\"\n"
+    );
+    let inbox = load_text(&text, &[]).unwrap().connectors["out"].inbox.clone();
+    assert!(inbox.enabled && !inbox.fsync);
+    assert_eq!((inbox.max_bytes, inbox.retain.as_secs()), (1 << 30, 3600));
+}
+
+#[test]
+fn an_inbox_without_a_data_directory_is_refused() {
+    let error = load_text(&format!("{URL}[inbox]\nenabled = true\n"), &[]).unwrap_err();
+    assert!(error.to_string().contains("set [sidecar] data_dir"), "{error}");
+}
+
+#[test]
+fn budgets_of_dead_letters_have_defaults_and_are_inherited() {
+    let text = format!("{URL}[dead_letter]\nmax_age = \"2d\"\n[connectors.out]\n");
+    let letters = load_text(&text, &[]).unwrap().connectors["out"].dead_letters.clone();
+    assert_eq!((letters.max_bytes, letters.max_age.as_secs()), (1 << 30, 2 * 24 * 60 * 60));
+}
+
+#[test]
+fn an_object_store_keeps_its_secrets_to_itself() {
+    let text = format!(
+        "{URL}[checkpoints]\nurl = \"s3://bucket/prefix\"\n[checkpoints.options]\n\
+         endpoint = \"http://127.0.0.1:1\"\nallow_http = true\nregion = \"us-east-1\"\n\
+         access_key_id = \"me\"\nsecret_access_key = \"${{SECRET}}\"\n"
+    );
+    let config = load_text(&text, &[("SECRET", "hunter2")]).unwrap();
+    assert_eq!(config.checkpoints.as_ref().unwrap().url(), "s3://bucket/prefix");
+    assert!(!format!("{config:?}").contains("hunter2"));
+}
+
+#[test]
+fn a_checkpoint_store_that_cannot_be_used_names_the_remedy() {
+    let cases = [
+        ("url = \"ftp://bucket\"", "write file:///path, s3://"),
+        ("url = \"s3://me:secret@bucket\"", "give credentials as options"),
+        ("url = \"s3://b\"\noptions = { regoin = \"x\" }", "no option `regoin`"),
+        ("url = \"s3://b\"\noptions = { endpoint = \"http://h\" }", "allow_http = true"),
+        ("options = { region = \"x\" }", "set [checkpoints] url too"),
+    ];
+    for (table, remedy) in cases {
+        let error = load_text(&format!("{URL}[checkpoints]\n{table}\n"), &[]).unwrap_err();
+        assert!(error.to_string().contains(remedy), "{table}: {error}");
+    }
+}
+
+#[test]
+fn retries_that_are_long_for_danube_are_told() {
+    let text = format!("{URL}[connectors.out.retry]\nmax_retries = 20\n");
+    let summary = danube_sidecar::summary::of(&load_text(&text, &[]).unwrap());
+    assert!(summary.contains("one record may be retried for 8m 1s"), "{summary}");
+    let text = format!("{text}[sidecar]\ndata_dir = \"/d\"\n");
+    let summary = danube_sidecar::summary::of(&load_text(&text, &[]).unwrap());
+    assert!(!summary.contains("note:") && summary.contains("inbox: at most 10 GiB"), "{summary}");
+}

@@ -13,10 +13,13 @@
 //! subscription.
 
 mod answer;
+mod breaker;
 mod deliveries;
 mod event;
+mod halfopen;
 mod membership;
 mod offer;
+mod quarantine;
 mod settings;
 mod status;
 mod worker;
@@ -27,13 +30,19 @@ use std::{
     time::Instant,
 };
 
-use self::worker::{Queue, Worker};
 pub use self::{
+    breaker::Breaker,
     event::{
         Admission, DeadLetter, Departure, Event, HeldLane, Offer, RecordId, Status, Violation,
         WorkerId,
     },
+    quarantine::Suspicion,
     settings::{Settings, WorkerSettings},
+};
+use self::{
+    breaker::Circuit,
+    quarantine::Quarantine,
+    worker::{Queue, Worker},
 };
 use crate::{
     lane::Lanes,
@@ -66,6 +75,10 @@ pub struct Dispatch {
     complete: u64,
     /// Failed records by the end of their backoff.
     retries: BTreeSet<(Instant, Key)>,
+    circuit: Circuit,
+    quarantine: Quarantine,
+    /// The breaker's state that the driver was told last.
+    told: Breaker,
     events: VecDeque<Event>,
     successes: u64,
     late_failures: u64,
@@ -86,6 +99,9 @@ impl Dispatch {
             anyone: Queue::default(),
             complete: 0,
             retries: BTreeSet::new(),
+            circuit: Circuit::default(),
+            quarantine: Quarantine::default(),
+            told: Breaker::Closed,
             events: VecDeque::new(),
             successes: 0,
             late_failures: 0,
@@ -120,6 +136,13 @@ impl Dispatch {
         let key = self.ledger.insert(now, record, fingerprint, bytes);
         self.line_up(lane, key, bytes);
         Admission::Taken
+    }
+
+    /// Takes a record in hand even if it is finished and its identity remembered:
+    /// a replay. One that is in hand is not offered twice.
+    pub fn admit_again(&mut self, now: Instant, record: Record) -> Admission {
+        self.ledger.forget_identity(record.identity.fingerprint());
+        self.admit(now, record)
     }
 
     /// The partition's stream is open (again): repeats follow.
@@ -172,10 +195,10 @@ impl Dispatch {
         let workers = self.workers.iter().flat_map(|(&id, worker)| {
             [self.result_deadline(worker), self.batch_deadline(id, worker)]
         });
-        workers.chain([retry]).flatten().min()
+        workers.chain([retry, self.circuit.wakeup()]).flatten().min()
     }
 
-    /// Lets time pass: ends backoffs and finds result timeouts. `poll_batch` does
+    /// Lets time pass: ends backoffs and pauses, and finds result timeouts. `poll_batch` does
     /// so too.
     pub fn advance(&mut self, now: Instant) {
         while let Some(&(due, key)) = self.retries.first() {
@@ -185,12 +208,14 @@ impl Dispatch {
             self.retries.pop_first();
             self.end_backoff(key);
         }
+        self.circuit.advance(now);
+        self.tell_breaker(now);
         self.find_result_timeouts(now);
     }
 
     fn end_backoff(&mut self, key: Key) {
         let Some(entry) = self.ledger.get_mut(key) else { return };
-        entry.place = Place::Again { due: None };
+        entry.place = Place::READY;
         if let Some(lane) = entry.lane {
             self.settle(lane);
         }

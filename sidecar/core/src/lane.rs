@@ -121,7 +121,7 @@ impl Lane {
         }
         let Some(&first) = self.again.values().next() else { return self.fresh_held };
         match ledger.get(first) {
-            Some(Entry { place: Place::Again { due: None }, bytes, .. }) => Held::one(*bytes),
+            Some(Entry { place: Place::Again { due: None, .. }, bytes, .. }) => Held::one(*bytes),
             _ => Held::default(),
         }
     }

@@ -44,13 +44,19 @@ impl Entry {
     }
 }
 
+impl Place {
+    /// In its lane, offered before, and due.
+    pub(crate) const READY: Self = Self::Again { due: None, early: None };
+}
+
 /// Where a record is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Place {
     /// In its lane, never offered.
     Fresh,
-    /// In its lane, offered before; not before `due`, while that is set.
-    Again { due: Option<Instant> },
+    /// In its lane, offered before; not before `due`, while that is set. Where
+    /// `early` is set, an outage is the reason, and that the earliest time.
+    Again { due: Option<Instant>, early: Option<Instant> },
     /// Offered and unanswered.
     InHand { worker: WorkerId, delivery: u64, since: Instant },
     /// In nobody's hands, waiting for a decision from outside.
@@ -155,6 +161,13 @@ impl Ledger {
         self.known.remove(&entry.fingerprint);
     }
 
+    /// Forgets that the record was finished, if it was.
+    pub(crate) fn forget_identity(&mut self, fingerprint: Fingerprint) {
+        if let Some(&Known::Finished(ticket)) = self.known.get(&fingerprint) {
+            self.forget_finished(ticket, fingerprint);
+        }
+    }
+
     pub(crate) fn attached(&mut self, partition: &Arc<str>) {
         let partition = self.partition(partition);
         self.partitions[partition].attached();
@@ -211,7 +224,7 @@ impl Ledger {
         }
     }
 
-    /// Unless it was finished again since.
+    /// Unless it was finished again since, or is in hand again.
     fn forget_finished(&mut self, ticket: u64, fingerprint: Fingerprint) {
         if self.known.get(&fingerprint) == Some(&Known::Finished(ticket)) {
             self.known.remove(&fingerprint);

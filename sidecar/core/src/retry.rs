@@ -21,8 +21,25 @@ impl RetryPolicy {
     /// How long to wait after the failure number `failures`: anything between
     /// nothing and the exponential bound (full jitter).
     pub fn backoff(&self, failures: u32, random: &mut SplitMix) -> Duration {
+        random.up_to(self.longest_backoff(failures))
+    }
+
+    /// The same where nothing else succeeds either: bounded by `longest` besides,
+    /// unless the first backoff is longer than that, so that a recovery is noticed
+    /// soon.
+    pub fn outage_backoff(
+        &self,
+        failures: u32,
+        longest: Duration,
+        random: &mut SplitMix,
+    ) -> Duration {
+        let bound = longest.max(self.initial_backoff);
+        random.up_to(self.longest_backoff(failures).min(bound))
+    }
+
+    fn longest_backoff(&self, failures: u32) -> Duration {
         let doubled = 1_u32.checked_shl(failures.saturating_sub(1)).unwrap_or(u32::MAX);
-        random.up_to(self.initial_backoff.saturating_mul(doubled).min(self.max_backoff))
+        self.initial_backoff.saturating_mul(doubled).min(self.max_backoff)
     }
 }
 
@@ -42,6 +59,8 @@ pub enum OnExhausted {
 pub enum Verdict {
     /// Offer it again.
     Again,
+    /// Offer it again; the failure did not count, because nothing else succeeded.
+    Outage,
     /// Give it up.
     Exhausted,
 }
@@ -74,7 +93,7 @@ impl Tries {
         self.successes = successes;
         self.failures = self.failures.saturating_add(1);
         if !counts {
-            return Verdict::Again;
+            return Verdict::Outage;
         }
         if self.failures > 1 {
             self.counted = self.counted.saturating_add(1);
@@ -123,7 +142,7 @@ impl SplitMix {
     }
 
     /// Anything between zero and `bound`, evenly distributed.
-    fn up_to(&mut self, bound: Duration) -> Duration {
+    pub(crate) fn up_to(&mut self, bound: Duration) -> Duration {
         let nanos = u64::try_from(bound.as_nanos()).unwrap_or(u64::MAX);
         let scaled = (u128::from(self.next_u64()) * u128::from(nanos)) >> 64;
         Duration::from_nanos(scaled as u64)
@@ -156,17 +175,17 @@ mod tests {
 
     #[test]
     fn attempts_without_a_success_of_another_record_do_not_count() {
-        use Verdict::{Again, Exhausted};
-        assert!(verdicts(POLICY, &[0; 1000]).iter().all(|&verdict| verdict == Again));
+        use Verdict::{Again, Exhausted, Outage};
+        assert!(verdicts(POLICY, &[0; 1000]).iter().all(|&verdict| verdict == Outage));
         let with_outage = verdicts(POLICY, &[1, 2, 2, 2, 2, 3, 4]);
-        assert_eq!(with_outage, [Again, Again, Again, Again, Again, Again, Exhausted]);
+        assert_eq!(with_outage, [Again, Again, Outage, Outage, Outage, Again, Exhausted]);
     }
 
     #[test]
     fn without_retries_the_first_failure_that_counts_exhausts() {
-        use Verdict::{Again, Exhausted};
+        use Verdict::{Exhausted, Outage};
         let policy = RetryPolicy { max_retries: 0, ..POLICY };
-        assert_eq!(verdicts(policy, &[0, 0, 1]), [Again, Again, Exhausted]);
+        assert_eq!(verdicts(policy, &[0, 0, 1]), [Outage, Outage, Exhausted]);
     }
 
     #[test]
@@ -200,6 +219,19 @@ mod tests {
                 (0..200).map(|_| POLICY.backoff(failures, &mut random)).collect();
             assert!(backoffs.iter().all(|&backoff| backoff <= bound));
             assert!(backoffs.iter().any(|&backoff| backoff < bound / 4));
+            assert!(backoffs.iter().any(|&backoff| backoff > bound / 4 * 3));
+        }
+    }
+
+    #[test]
+    fn in_an_outage_the_backoff_has_a_bound_of_its_own() {
+        let mut random = SplitMix::new(7);
+        let four = Duration::from_secs(4);
+        for (initial, bound) in [(1, 4), (10, 10)].map(|(i, b)| (i, Duration::from_secs(b))) {
+            let policy = RetryPolicy { initial_backoff: Duration::from_secs(initial), ..POLICY };
+            let backoffs: Vec<_> =
+                (0..200).map(|_| policy.outage_backoff(20, four, &mut random)).collect();
+            assert!(backoffs.iter().all(|&backoff| backoff <= bound));
             assert!(backoffs.iter().any(|&backoff| backoff > bound / 4 * 3));
         }
     }

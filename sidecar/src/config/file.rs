@@ -11,7 +11,7 @@ use toml::Spanned;
 use super::values::{ByteSize, Span, TopicName};
 
 /// Root keys that are the sidecar's own.
-pub(super) const ROOT_KEYS: [&str; 11] = [
+pub(super) const ROOT_KEYS: [&str; 13] = [
     "danube_service_url",
     "connector_name",
     "retry",
@@ -21,12 +21,14 @@ pub(super) const ROOT_KEYS: [&str; 11] = [
     "subscriptions",
     "producers",
     "dead_letter",
+    "inbox",
+    "checkpoints",
     "policy",
     "connectors",
 ];
 
 /// Root keys that are kept for the sidecar: a connector cannot have them.
-pub(super) const RESERVED_KEYS: [&str; 3] = ["inbox", "checkpoints", "schemas"];
+pub(super) const RESERVED_KEYS: [&str; 1] = ["schemas"];
 
 /// The whole file.
 #[derive(Debug, Default)]
@@ -36,6 +38,7 @@ pub(super) struct File {
     pub(super) sidecar: Sidecar,
     pub(super) danube: Danube,
     pub(super) policy: Policy,
+    pub(super) checkpoints: Checkpoints,
     /// The tables of the connector that the root describes.
     pub(super) root: Connector,
     /// `[connectors.<name>]`.
@@ -68,12 +71,14 @@ impl<'de> de::Visitor<'de> for FileVisitor {
                 "sidecar" => file.sidecar = map.next_value()?,
                 "danube" => file.danube = map.next_value()?,
                 "policy" => file.policy = map.next_value()?,
+                "checkpoints" => file.checkpoints = map.next_value()?,
                 "connectors" => file.connectors = map.next_value()?,
                 "retry" => file.root.retry = map.next_value()?,
                 "processing" => file.root.processing = map.next_value()?,
                 "subscriptions" => file.root.subscriptions = map.next_value()?,
                 "producers" => file.root.producers = map.next_value()?,
                 "dead_letter" => file.root.dead_letter = map.next_value()?,
+                "inbox" => file.root.inbox = map.next_value()?,
                 _ => file.others.push((key, map.next_value()?)),
             }
         }
@@ -90,6 +95,7 @@ pub(super) struct Connector {
     pub(super) subscriptions: Vec<Subscription>,
     pub(super) producers: Vec<Producer>,
     pub(super) dead_letter: DeadLetter,
+    pub(super) inbox: Inbox,
     pub(super) settings: toml::Table,
 }
 
@@ -104,6 +110,7 @@ pub(super) struct Sidecar {
     pub(super) token_file: Option<PathBuf>,
     pub(super) allow_unconfigured: Option<bool>,
     pub(super) shutdown_timeout: Option<Span>,
+    pub(super) max_buffer_bytes: Option<ByteSize>,
     pub(super) log_level: Option<String>,
     pub(super) log_format: Option<LogFormat>,
 }
@@ -133,6 +140,26 @@ pub(super) struct Danube {
     pub(super) connect_timeout: Option<Span>,
     pub(super) rpc_timeout: Option<Span>,
     pub(super) create_topics: bool,
+}
+
+/// `[checkpoints]`: where the positions of sources live.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Checkpoints {
+    pub(super) url: Option<String>,
+    /// Text, numbers or booleans; what is valid depends on the url.
+    pub(super) options: toml::Table,
+}
+
+/// `[inbox]`: records on disk between Danube and the workers. The root's values
+/// hold for connectors that say nothing of their own.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Inbox {
+    pub(super) enabled: Option<bool>,
+    pub(super) fsync: Option<bool>,
+    pub(super) max_bytes: Option<ByteSize>,
+    pub(super) retain: Option<Span>,
 }
 
 /// `[policy]`: what connectors may ask for.
@@ -250,6 +277,8 @@ pub(super) struct DeadLetter {
     pub(super) enabled: bool,
     pub(super) topic: Option<TopicName>,
     pub(super) on_reject: OnReject,
+    pub(super) max_bytes: Option<ByteSize>,
+    pub(super) max_age: Option<Span>,
 }
 
 /// What happens to a source record that can never be published.
@@ -265,7 +294,13 @@ pub enum OnReject {
 
 impl Default for DeadLetter {
     fn default() -> Self {
-        Self { enabled: true, topic: None, on_reject: OnReject::default() }
+        Self {
+            enabled: true,
+            topic: None,
+            on_reject: OnReject::default(),
+            max_bytes: None,
+            max_age: None,
+        }
     }
 }
 

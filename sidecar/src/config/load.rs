@@ -13,9 +13,10 @@ use toml_edit::{
 };
 
 use super::{
-    Config, ConfigError, Connector, DEFAULT_HTTP_LISTEN, DEFAULT_LISTEN, Danube, DeadLetters,
-    Delivery, Policy, Producer, Retry, Settings, Sidecar, Subscription, Tls,
+    Config, ConfigError, Connector, DEFAULT_HTTP_LISTEN, DEFAULT_LISTEN, Danube, Delivery, Policy,
+    Producer, Retry, Settings, Sidecar, Subscription, Tls,
     file::{self, File, RESERVED_KEYS, ROOT_KEYS},
+    storage,
 };
 
 /// The environment variables, passed in so that tests never touch the process's.
@@ -178,6 +179,12 @@ impl Variables<'_> {
     }
 }
 
+/// What holds for all connectors.
+struct Root<'a> {
+    tables: &'a file::Connector,
+    data_dir: Option<&'a Path>,
+}
+
 struct Resolver<'a> {
     overrides: &'a Overrides,
     environment: &'a Environment,
@@ -190,22 +197,26 @@ impl Resolver<'_> {
         let sidecar = self.sidecar(file.sidecar);
         let name = self.environment.get("CONNECTOR_NAME").cloned().or(file.connector_name);
         let mut connectors = std::collections::BTreeMap::new();
-        let defaults = self.connector(String::new(), &file.root, toml::Table::new());
+        let root = Root { tables: &file.root, data_dir: sidecar.data_dir.as_deref() };
+        let defaults = self.connector(String::new(), &file.root, &root, toml::Table::new())?;
         if let Some(name) = name {
             let others: toml::Table =
                 file.others.into_iter().map(|(key, value)| (key.into_inner(), value)).collect();
-            connectors.insert(name.clone(), self.connector(name, &file.root, others));
+            let connector = self.connector(name.clone(), &file.root, &root, others)?;
+            connectors.insert(name, connector);
         }
         for (name, tables) in file.connectors {
             let settings = tables.settings.clone();
-            connectors.insert(name.clone(), self.connector(name, &tables, settings));
+            let connector = self.connector(name.clone(), &tables, &root, settings)?;
+            connectors.insert(name, connector);
         }
         let policy = Policy {
             allowed_topics: file.policy.allowed_topics,
             allow_lossy_subscription: file.policy.allow_lossy_subscription,
         };
         let defaults = Connector { subscriptions: vec![], producers: vec![], ..defaults };
-        Ok(Config { sidecar, danube, policy, connectors, defaults })
+        let checkpoints = storage::checkpoints(file.checkpoints)?;
+        Ok(Config { sidecar, danube, policy, checkpoints, connectors, defaults })
     }
 
     fn sidecar(&self, file: file::Sidecar) -> Sidecar {
@@ -219,6 +230,9 @@ impl Resolver<'_> {
             token_file: file.token_file,
             allow_unconfigured: file.allow_unconfigured.unwrap_or(listen.ip().is_loopback()),
             shutdown_timeout: file.shutdown_timeout.map_or(Duration::from_secs(25), |span| span.0),
+            max_buffer_bytes: file
+                .max_buffer_bytes
+                .map_or(64 << 20, |size| usize::try_from(size.0).unwrap_or(usize::MAX)),
             log_level: self
                 .environment
                 .get("RUST_LOG")
@@ -264,9 +278,15 @@ impl Resolver<'_> {
         })
     }
 
-    fn connector(&self, name: String, file: &file::Connector, own: toml::Table) -> Connector {
+    fn connector(
+        &self,
+        name: String,
+        file: &file::Connector,
+        root: &Root<'_>,
+        own: toml::Table,
+    ) -> Result<Connector, ConfigError> {
         let millis = |ms: Option<u64>| ms.map(Duration::from_millis);
-        Connector {
+        Ok(Connector {
             retry: Retry {
                 max_retries: file.retry.max_retries,
                 initial_backoff: millis(file.retry.retry_backoff_ms),
@@ -277,14 +297,11 @@ impl Resolver<'_> {
             delivery: delivery(&file.processing),
             subscriptions: file.subscriptions.iter().map(|s| subscription(&name, s)).collect(),
             producers: file.producers.iter().map(producer).collect(),
-            dead_letters: DeadLetters {
-                enabled: file.dead_letter.enabled,
-                topic: file.dead_letter.topic.as_ref().map(ToString::to_string),
-                on_reject: file.dead_letter.on_reject,
-            },
+            dead_letters: storage::dead_letters(&file.dead_letter, &root.tables.dead_letter),
+            inbox: storage::inbox(&file.inbox, &root.tables.inbox, root.data_dir)?,
             settings: Settings { json: json_object(own), from_environment: self.secret },
             name,
-        }
+        })
     }
 }
 

@@ -4,6 +4,7 @@
 mod error;
 mod file;
 mod load;
+mod storage;
 mod values;
 
 use std::{
@@ -13,9 +14,12 @@ use std::{
     time::Duration,
 };
 
+use danube_sidecar_store::ObjectLocation;
+
 pub use error::ConfigError;
 pub use file::{LogFormat, OnExhausted, OnReject, Ordering, SubscriptionKind};
 pub use load::{Environment, Overrides, load};
+pub use storage::{DeadLetters, Inbox};
 pub use values::{ByteSize, Span, TopicName};
 
 /// Where connectors dial by default.
@@ -34,6 +38,8 @@ pub struct Config {
     pub danube: Danube,
     /// What connectors may ask for.
     pub policy: Policy,
+    /// Where the positions of sources live; none: in the store of `data_dir`.
+    pub checkpoints: Option<ObjectLocation>,
     /// Connectors that the file names.
     pub connectors: BTreeMap<String, Connector>,
     /// What holds for connectors that it does not name.
@@ -57,6 +63,9 @@ pub struct Sidecar {
     pub allow_unconfigured: bool,
     /// Upper bound of a shutdown.
     pub shutdown_timeout: Duration,
+    /// Most bytes of records in memory that are not at a worker, all partitions
+    /// together.
+    pub max_buffer_bytes: usize,
     /// A tracing filter: `info`, `debug`, `danube_sidecar=debug`.
     pub log_level: String,
     /// How logs are written.
@@ -152,25 +161,10 @@ pub struct Connector {
     pub producers: Vec<Producer>,
     /// `[dead_letter]`.
     pub dead_letters: DeadLetters,
+    /// `[inbox]`.
+    pub inbox: Inbox,
     /// The connector's own settings.
     pub settings: Settings,
-}
-
-/// What happens to records that cannot be written or published.
-#[derive(Clone, Debug)]
-pub struct DeadLetters {
-    /// Whether there are dead letters.
-    pub enabled: bool,
-    /// Their topic; none: `/default/dlq-<connector>`.
-    pub topic: Option<String>,
-    /// What happens to source records that can never be published.
-    pub on_reject: OnReject,
-}
-
-impl Default for DeadLetters {
-    fn default() -> Self {
-        Self { enabled: true, topic: None, on_reject: OnReject::default() }
-    }
 }
 
 /// A connector's own settings.

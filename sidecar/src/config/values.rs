@@ -35,6 +35,19 @@ impl FromStr for ByteSize {
     }
 }
 
+impl fmt::Display for ByteSize {
+    /// In the largest binary unit that leaves no rest.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let unit = [("TiB", 40), ("GiB", 30), ("MiB", 20), ("KiB", 10)]
+            .into_iter()
+            .find(|(_, bits)| self.0 > 0 && self.0.trailing_zeros() >= *bits);
+        match unit {
+            Some((name, bits)) => write!(f, "{} {name}", self.0 >> bits),
+            None => write!(f, "{} bytes", self.0),
+        }
+    }
+}
+
 impl<'de> Deserialize<'de> for ByteSize {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(NumberOrText("a size such as \"64 MiB\"", |n| Ok(Self(n))))
@@ -142,6 +155,13 @@ mod tests {
         }
         assert!("64 parsecs".parse::<ByteSize>().is_err());
         assert!("99999999 TiB".parse::<ByteSize>().is_err());
+    }
+
+    #[test]
+    fn sizes_are_printed_as_they_are_written() {
+        for (bytes, text) in [(10 << 30, "10 GiB"), (65536, "64 KiB"), (1000, "1000 bytes")] {
+            assert_eq!(ByteSize(bytes).to_string(), text);
+        }
     }
 
     #[test]

@@ -32,15 +32,27 @@ impl Auth {
 
     /// Checks the token of a call. The file is read for each session, so that it
     /// can be changed while the sidecar runs.
-    pub(super) async fn check(&self, metadata: &MetadataMap) -> Result<(), Refusal> {
+    pub(super) async fn check_call(&self, metadata: &MetadataMap) -> Result<(), Refusal> {
+        self.check(metadata.get("authorization").and_then(|value| value.to_str().ok())).await
+    }
+
+    /// Whether callers must present a token.
+    pub fn required(&self) -> bool {
+        self.token_file.is_some()
+    }
+
+    /// Checks an `authorization` header.
+    ///
+    /// # Errors
+    /// When the token is missing or wrong.
+    pub async fn check(&self, authorization: Option<&str>) -> Result<(), Refusal> {
         let Some(path) = &self.token_file else { return Ok(()) };
         let wrong = |problem| Refusal::Unauthenticated { problem };
         let Ok(expected) = tokio::fs::read_to_string(path).await else {
             tracing::error!(path = %path.display(), "cannot read token_file: every connector is refused");
             return Err(wrong("not checkable (the sidecar cannot read its token_file)"));
         };
-        let presented = metadata.get("authorization").and_then(|value| value.to_str().ok());
-        let presented = presented.and_then(|value| value.strip_prefix("Bearer "));
+        let presented = authorization.and_then(|value| value.strip_prefix("Bearer "));
         match presented {
             None => Err(wrong("missing")),
             Some(token) if same(token.as_bytes(), expected.trim().as_bytes()) => Ok(()),

@@ -48,7 +48,11 @@ impl SinkService for SinkGrpc {
         &self,
         request: Request<Streaming<SinkServiceRunRequest>>,
     ) -> Result<Response<Self::RunStream>, Status> {
-        self.shared.auth.check(request.metadata()).await.map_err(|refusal| status(&refusal))?;
+        self.shared
+            .auth
+            .check_call(request.metadata())
+            .await
+            .map_err(|refusal| status(&refusal))?;
         let trusted = self.shared.auth.trusts(request.extensions());
         let (frames, stream) = outbound();
         let session = SinkSession { shared: self.shared.clone(), trusted, frames };

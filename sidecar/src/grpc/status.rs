@@ -42,7 +42,7 @@ fn code(refusal: &Refusal) -> Code {
         Refusal::FrameTooLarge { .. } => Code::ResourceExhausted,
         Refusal::Superseded { .. } => Code::Aborted,
         Refusal::ResultTimeout { .. } => Code::DeadlineExceeded,
-        Refusal::ShuttingDown | Refusal::Store(_) => Code::Unavailable,
+        Refusal::ShuttingDown | Refusal::Store(_) | Refusal::Checkpoints(_) => Code::Unavailable,
     }
 }
 

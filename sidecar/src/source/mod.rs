@@ -1,17 +1,23 @@
 //! Sources: one session at a time for each connector name.
 
+mod commits;
+mod message;
 mod publishers;
 mod session;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use danube_sidecar_broker::Cluster;
-use danube_sidecar_store::{Position, Store};
+use danube_sidecar_store::{CheckpointError, Checkpoints, Position};
 use tokio::sync::{Mutex, mpsc, oneshot, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::info;
 
-use self::{publishers::Publishers, session::Session};
+use self::{
+    commits::{Commits, Target},
+    publishers::Publishers,
+    session::Session,
+};
 use crate::{
     config::{self, Connector, Policy},
     refusal::Refusal,
@@ -40,6 +46,50 @@ struct Running {
     supersede: CancellationToken,
     /// Becomes true when nothing of it is left.
     settled: watch::Receiver<bool>,
+    worker_id: String,
+    epoch: u64,
+    progress: watch::Receiver<Progress>,
+    trouble: watch::Receiver<Option<String>>,
+}
+
+/// What an operator sees of a source.
+#[derive(Clone, Debug, Default)]
+pub struct View {
+    /// Its session, where one is open.
+    pub session: Option<SessionView>,
+}
+
+/// What an operator sees of a session.
+#[derive(Clone, Debug)]
+pub struct SessionView {
+    /// The worker id in logs.
+    pub worker_id: String,
+    /// The session's epoch.
+    pub epoch: u64,
+    /// How far it is.
+    pub progress: Progress,
+    /// What keeps positions from becoming durable, if anything.
+    pub trouble: Option<String>,
+}
+
+/// Why the positions of a source were not replaced.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReplaceError {
+    /// Its session would go on from where it is.
+    #[error(
+        "source `{connector}` has an open session ({worker_id}): stop that process first, then \
+         change its positions"
+    )]
+    Open {
+        /// The connector.
+        connector: String,
+        /// Who has the session.
+        worker_id: String,
+    },
+    /// The checkpoint store.
+    #[error(transparent)]
+    Checkpoints(#[from] CheckpointError),
 }
 
 /// A source's place.
@@ -100,8 +150,8 @@ pub struct Rejected {
 pub struct Parts {
     /// The Danube cluster.
     pub cluster: Cluster,
-    /// What survives restarts.
-    pub store: Store,
+    /// Where positions and epochs are durable.
+    pub checkpoints: Arc<dyn Checkpoints>,
     /// Ends all sessions, with a drain.
     pub shutdown: CancellationToken,
     /// Upper bound of the drain.
@@ -130,9 +180,9 @@ impl Source {
             before.end().await;
         }
         // From here on the session before cannot move a position, settled or not.
-        let key = format!("source/{}", self.plan.name);
-        let epoch = self.parts.store.next_epoch(&key).await?;
-        let positions = self.parts.store.positions(&key).await?;
+        let key = checkpoint_key(&self.plan.name);
+        let epoch = self.parts.checkpoints.next_epoch(&key).await?;
+        let positions = self.parts.checkpoints.checkpoint(&key).await?.positions;
         let worker_id = open.caller.worker_id.clone().unwrap_or_else(|| format!("session-{epoch}"));
         info!(
             connector = self.plan.name,
@@ -148,9 +198,17 @@ impl Source {
         let (end, end_out) = oneshot::channel();
         let (drain, drain_out) = oneshot::channel();
         let (settled, settled_out) = watch::channel(false);
+        let (trouble, trouble_out) = watch::channel(None);
         let supersede = CancellationToken::new();
+        let commits = Commits::new(Target {
+            checkpoints: Arc::clone(&self.parts.checkpoints),
+            key: key.into(),
+            connector: self.plan.name.as_str().into(),
+            epoch,
+            trouble,
+        });
         let session = Session::new(session::Parts {
-            key,
+            commits,
             publishers: Publishers::new(self.parts.cluster.clone(), &self.plan, &producers),
             connector: self.plan.clone(),
             epoch,
@@ -161,7 +219,14 @@ impl Source {
             outlet: Outlet { progress, rejected, end, drain, settled },
         });
         self.parts.tasks.spawn(session.run());
-        *running = Some(Running { supersede, settled: settled_out });
+        *running = Some(Running {
+            supersede,
+            settled: settled_out,
+            worker_id: worker_id.clone(),
+            epoch,
+            progress: progress_out.clone(),
+            trouble: trouble_out,
+        });
         Ok(Seat {
             worker_id,
             epoch,
@@ -173,6 +238,27 @@ impl Source {
             end: end_out,
             drain: drain_out,
         })
+    }
+
+    /// What an operator sees.
+    pub async fn view(&self) -> View {
+        let running = self.running.lock().await;
+        View { session: running.as_ref().filter(|session| session.open()).map(Running::view) }
+    }
+
+    /// Replaces where the source resumes; none: it starts afresh.
+    ///
+    /// # Errors
+    /// While its session is open, and when the store fails.
+    pub async fn replace_positions(&self, positions: &[Position]) -> Result<(), ReplaceError> {
+        // Held until the end, so that no session opens meanwhile.
+        let running = self.running.lock().await;
+        if let Some(session) = running.as_ref().filter(|session| session.open()) {
+            let (connector, worker_id) = (self.plan.name.clone(), session.worker_id.clone());
+            return Err(ReplaceError::Open { connector, worker_id });
+        }
+        let key = checkpoint_key(&self.plan.name);
+        Ok(self.parts.checkpoints.replace(&key, positions).await?)
     }
 
     /// File over proposal, checked.
@@ -194,7 +280,25 @@ impl Source {
     }
 }
 
+/// The name under which a source's positions are kept.
+pub fn checkpoint_key(connector: &str) -> String {
+    format!("source/{connector}")
+}
+
 impl Running {
+    fn open(&self) -> bool {
+        !*self.settled.borrow()
+    }
+
+    fn view(&self) -> SessionView {
+        SessionView {
+            worker_id: self.worker_id.clone(),
+            epoch: self.epoch,
+            progress: *self.progress.borrow(),
+            trouble: self.trouble.borrow().clone(),
+        }
+    }
+
     /// Ends the session and waits, within bounds, until its records are settled.
     async fn end(mut self) {
         self.supersede.cancel();

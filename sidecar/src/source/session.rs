@@ -6,18 +6,21 @@
 
 use std::{sync::Arc, time::Duration};
 
-use danube_sidecar_broker::{Outbound, PublishError};
+use danube_sidecar_broker::Outbound;
 use danube_sidecar_core::{
     dispatch::Limits,
-    publish::{Accepted, Assignment, Commit, Event, Publish, Settings},
+    publish::{Accepted, Assignment, Event, Publish, Settings},
 };
-use danube_sidecar_store::{Position, StoreError};
 use futures::{StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
 use tokio::{sync::mpsc, time::Instant};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::{Outlet, Progress, Publishers, Rejected, SETTLE};
+use super::{
+    Outlet, Progress, Publishers, Rejected, SETTLE,
+    commits::{Commits, Durable},
+    message::{dead_letter, outbound, rejection, too_large},
+};
 use crate::{
     config::{Connector, OnReject},
     dead_letter::publish_until_confirmed,
@@ -32,11 +35,10 @@ const IN_FLIGHT: usize = 64;
 
 /// What a session is made of.
 pub(super) struct Parts {
-    /// The store's name for the connector.
-    pub(super) key: String,
     pub(super) connector: Connector,
     pub(super) epoch: u64,
     pub(super) can_drain: bool,
+    pub(super) commits: Commits,
     pub(super) source: super::Parts,
     pub(super) publishers: Publishers,
     pub(super) frames: mpsc::Receiver<FromSource>,
@@ -49,7 +51,6 @@ pub(super) struct Session {
     parts: Parts,
     publish: Publish<Message>,
     publishes: FuturesUnordered<BoxFuture<'static, Published>>,
-    commits: FuturesUnordered<BoxFuture<'static, (u64, Result<(), StoreError>)>>,
     progress: Progress,
     draining: bool,
     metrics: SourceMetrics,
@@ -87,7 +88,6 @@ impl Session {
         Self {
             publish: Publish::new(settings),
             publishes: FuturesUnordered::new(),
-            commits: FuturesUnordered::new(),
             progress: Progress::default(),
             draining: false,
             metrics: SourceMetrics::new(&parts.connector.name),
@@ -136,7 +136,7 @@ impl Session {
             let step = tokio::select! {
                 frame = self.parts.frames.recv() => self.frame(frame),
                 Some(published) = self.publishes.next() => self.published(published),
-                Some((number, result)) = self.commits.next() => self.committed(number, result),
+                Some(durable) = self.parts.commits.next() => self.committed(durable),
                 () = supersede.cancelled() => {
                     let connector = self.parts.connector.name.clone();
                     Err(End::Refused(Refusal::Superseded { connector }))
@@ -175,7 +175,7 @@ impl Session {
             }
             let step = tokio::select! {
                 Some(published) = self.publishes.next() => self.published(published),
-                Some((number, result)) = self.commits.next() => self.committed(number, result),
+                Some(durable) = self.parts.commits.next() => self.committed(durable),
                 else => return,
             };
             if step.is_err() {
@@ -190,7 +190,7 @@ impl Session {
             self.publish_one(assignment);
         }
         while let Some(commit) = self.publish.poll_commit() {
-            self.commit(commit);
+            self.parts.commits.push(commit);
         }
         let before = self.progress;
         while let Some(event) = self.publish.poll_event() {
@@ -331,82 +331,20 @@ impl Session {
         let _ = self.parts.outlet.rejected.try_send(rejected);
     }
 
-    fn commit(&mut self, commit: Commit) {
-        let (store, key, epoch) =
-            (self.parts.source.store.clone(), self.parts.key.clone(), self.parts.epoch);
-        self.commits.push(Box::pin(async move {
-            if commit.positions.is_empty() {
-                return (commit.number, Ok(()));
-            }
-            let positions: Vec<Position> = commit.positions.into_iter().map(stored).collect();
-            (commit.number, store.commit_positions(&key, epoch, &positions).await)
-        }));
-    }
-
-    fn committed(&mut self, number: u64, result: Result<(), StoreError>) -> Result<(), End> {
-        match result {
-            Ok(()) => {
+    fn committed(&mut self, durable: Durable) -> Result<(), End> {
+        match durable {
+            Durable::Committed { number } => {
                 self.publish.persisted(number);
                 Ok(())
             }
-            Err(StoreError::StaleEpoch { .. }) => {
+            Durable::Superseded => {
                 let connector = self.parts.connector.name.clone();
                 Err(End::Refused(Refusal::Superseded { connector }))
             }
-            Err(error) => Err(End::Refused(error.into())),
         }
     }
 }
 
 fn impossible(message: Outbound, rejected: Rejected) -> BoxFuture<'static, Published> {
     Box::pin(async move { Published::Impossible { message, rejected } })
-}
-
-fn rejection(number: u64, error: &PublishError) -> Rejected {
-    let code = match error {
-        PublishError::TooLarge { .. } => "TOO_LARGE",
-        _ => "SCHEMA_MISMATCH",
-    };
-    Rejected { number, code, message: error.to_string() }
-}
-
-fn too_large(number: u64, size: usize) -> Rejected {
-    rejection(number, &PublishError::TooLarge { size, limit: MAX_RECORD })
-}
-
-fn outbound(record: SourceRecord, key: Option<Arc<str>>) -> Outbound {
-    let mut attributes = record.attributes;
-    attributes.retain(|(name, _)| !name.starts_with("x-source-"));
-    let partition_by = record.position.as_ref().map(|p| p.source_partition.clone());
-    if let Some(position) = &record.position {
-        attributes.push(("x-source-partition".to_owned(), position.source_partition.to_string()));
-        attributes.push(("x-source-offset".to_owned(), position.offset.to_string()));
-    }
-    Outbound { payload: record.payload, key, partition_by, attributes, schema: None }
-}
-
-fn dead_letter(message: Outbound, rejected: &Rejected, connector: &str) -> Outbound {
-    let mut attributes = message.attributes;
-    let oversize = rejected.code == "TOO_LARGE";
-    let payload = if oversize { bytes::Bytes::new() } else { message.payload.clone() };
-    let why = [
-        ("x-failure-class", "REJECT".to_owned()),
-        ("x-failure-code", rejected.code.to_owned()),
-        ("x-failure-reason", rejected.message.clone()),
-        ("x-connector", connector.to_owned()),
-    ];
-    attributes.retain(|(name, _)| why.iter().all(|(ours, _)| ours != name));
-    attributes.extend(why.map(|(name, value)| (name.to_owned(), value)));
-    if oversize {
-        attributes.push(("x-payload-omitted".to_owned(), message.payload.len().to_string()));
-    }
-    Outbound { payload, attributes, key: message.key, partition_by: None, schema: None }
-}
-
-fn stored(position: danube_sidecar_core::publish::Position) -> Position {
-    Position {
-        source_partition: position.source_partition.to_string(),
-        offset: position.offset,
-        metadata: position.metadata,
-    }
 }

@@ -9,12 +9,16 @@
 //! loses nothing. Methods called at the same time share one commit. A dropped
 //! future does not take back a change that was already handed over.
 
+mod checkpoints;
 mod error;
 mod tables;
 mod writer;
 
 use std::{path::Path, sync::Arc};
 
+pub use checkpoints::{
+    Checkpoint, CheckpointError, Checkpoints, LocationError, ObjectCheckpoints, ObjectLocation,
+};
 pub use error::StoreError;
 use writer::Writer;
 
@@ -62,6 +66,28 @@ impl Store {
     pub async fn next_epoch(&self, connector: &str) -> Result<u64, StoreError> {
         let connector = connector.to_owned();
         self.writer.write(move |tables| tables.next_epoch(&connector)).await
+    }
+
+    /// The latest epoch of `connector`; 0 before the first.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn epoch(&self, connector: &str) -> Result<u64, StoreError> {
+        let connector = connector.to_owned();
+        self.writer.read(move |tables| tables.epoch(&connector)).await
+    }
+
+    /// Replaces all positions of `connector`, in a new epoch.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn replace_positions(
+        &self,
+        connector: &str,
+        positions: &[Position],
+    ) -> Result<(), StoreError> {
+        let (connector, positions) = (connector.to_owned(), positions.to_vec());
+        self.writer.write(move |tables| tables.replace_positions(&connector, &positions)).await
     }
 
     /// The last committed position of every source partition of `connector`, in

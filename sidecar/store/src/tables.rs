@@ -55,6 +55,26 @@ impl Tables<'_> {
         Ok(next)
     }
 
+    pub(crate) fn epoch(&self, connector: &str) -> Result<u64, Refusal> {
+        Ok(self.0.open_table(EPOCHS)?.get(connector)?.map_or(0, |epoch| epoch.value()))
+    }
+
+    pub(crate) fn replace_positions(
+        &self,
+        connector: &str,
+        positions: &[Position],
+    ) -> Result<(), Refusal> {
+        let epoch = self.next_epoch(connector)?;
+        let before = self.positions(connector)?;
+        {
+            let mut table = self.0.open_table(POSITIONS)?;
+            for Position { source_partition, .. } in &before {
+                table.remove((connector, source_partition.as_str()))?;
+            }
+        }
+        self.commit_positions(connector, epoch, positions)
+    }
+
     pub(crate) fn positions(&self, connector: &str) -> Result<Vec<Position>, Refusal> {
         let table = self.0.open_table(POSITIONS)?;
         let mut positions = Vec::new();

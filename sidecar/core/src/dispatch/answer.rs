@@ -5,7 +5,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{DeadLetter, Dispatch, Event, RecordId, Violation, WorkerId};
+use super::{
+    Breaker, DeadLetter, Dispatch, Event, RecordId, Violation, WorkerId, breaker::LONGEST_PAUSE,
+};
 use crate::{
     ledger::{Parked, Place},
     outcome::{DeliveryId, Failure, FailureClass, Outcome, Resolution, Results},
@@ -41,6 +43,8 @@ impl Dispatch {
         for failure in &results.failures {
             self.fail(now, worker, failure);
         }
+        self.circuit.end_of_frame(now, &mut self.random);
+        self.tell_breaker(now);
         Ok(())
     }
 
@@ -66,7 +70,7 @@ impl Dispatch {
             if let Some(entry) = self.ledger.get_mut(key) {
                 entry.tries.forgive(self.successes);
             }
-            self.put(key, Place::Again { due: None });
+            self.put(key, Place::READY);
             self.settle_lane_of(key);
         }
     }
@@ -75,7 +79,7 @@ impl Dispatch {
     pub(super) fn put(&mut self, key: Key, place: Place) {
         let Some(entry) = self.ledger.get_mut(key) else { return };
         entry.place = place;
-        if let Place::Again { due: Some(due) } = place {
+        if let Place::Again { due: Some(due), .. } = place {
             self.retries.insert((due, key));
         }
         let Some(lane) = entry.lane.and_then(|lane| self.lanes.get_mut(lane)) else { return };
@@ -98,8 +102,8 @@ impl Dispatch {
                     worker.deliveries.close(delivery);
                 }
             }
-            Place::Again { due: Some(due) } => _ = self.retries.remove(&(due, key)),
-            Place::Again { due: None } | Place::Fresh | Place::Parked(_) => {}
+            Place::Again { due: Some(due), .. } => _ = self.retries.remove(&(due, key)),
+            Place::Again { due: None, .. } | Place::Fresh | Place::Parked(_) => {}
         }
         let Some(lane) = entry.lane.and_then(|lane| self.lanes.get_mut(lane)) else { return };
         match entry.place {
@@ -157,8 +161,15 @@ impl Dispatch {
     fn ack(&mut self, worker: WorkerId, delivery: u64) {
         let Some(worker) = self.workers.get_mut(&worker) else { return };
         if let Some(key) = worker.deliveries.open(delivery) {
-            self.resolve(key, Resolution::Acked);
+            self.ack_record(key);
         } else if let Some(key) = worker.deliveries.take_late(delivery) {
+            self.ack_record(key);
+        }
+    }
+
+    fn ack_record(&mut self, key: Key) {
+        if self.ledger.get(key).is_some() {
+            self.circuit.answered();
             self.resolve(key, Resolution::Acked);
         }
     }
@@ -171,13 +182,18 @@ impl Dispatch {
         };
         let (code, reason) = (failure.code.clone(), failure.message.clone());
         match failure.outcome {
-            Outcome::Filtered => self.resolve(key, Resolution::Filtered),
+            Outcome::Filtered => {
+                self.circuit.answered();
+                self.resolve(key, Resolution::Filtered);
+            }
             Outcome::Reject => {
+                self.circuit.answered();
                 self.answer(id, failure.delivery);
                 self.withdraw(key);
                 self.give_up(now, key, FailureClass::Reject, code, reason);
             }
             Outcome::Retry { after } => {
+                self.circuit.retried(key);
                 self.answer(id, failure.delivery);
                 self.withdraw(key);
                 self.retry(now, key, after, code, reason);
@@ -201,15 +217,24 @@ impl Dispatch {
         reason: String,
     ) {
         let Some(entry) = self.ledger.get_mut(key) else { return };
-        if entry.tries.fail(&self.settings.retry, now, self.successes) == Verdict::Exhausted {
-            return self.exhaust(now, key, code, reason);
-        }
-        let backoff = self.settings.retry.backoff(entry.tries.failures(), &mut self.random);
-        let wait = backoff.max(after.unwrap_or_default()).min(LONGEST_RETRY_AFTER);
-        let not_before = now + wait;
+        let (policy, random) = (&self.settings.retry, &mut self.random);
+        let verdict = entry.tries.fail(policy, now, self.successes);
+        let failures = entry.tries.failures();
+        let asked = after.unwrap_or_default().min(LONGEST_RETRY_AFTER);
+        let (backoff, early) = match verdict {
+            Verdict::Exhausted => return self.exhaust(now, key, code, reason),
+            Verdict::Again => (policy.backoff(failures, random), None),
+            Verdict::Outage => {
+                (policy.outage_backoff(failures, LONGEST_PAUSE, random), Some(now + asked))
+            }
+        };
+        // While the breaker is not closed, its pause is the backoff.
+        let closed = self.circuit.breaker() == Breaker::Closed;
+        let backed_off = now + backoff.max(asked).min(LONGEST_RETRY_AFTER);
+        let not_before = early.filter(|_| !closed).unwrap_or(backed_off);
         let (id, attempt) = (RecordId(key.to_bits()), entry.attempt);
         let record = Arc::clone(&entry.record);
-        self.put(key, Place::Again { due: Some(not_before) });
+        self.put(key, Place::Again { due: Some(not_before), early });
         self.events.push_back(Event::Retrying { id, record, attempt, not_before, code, reason });
         self.settle_lane_of(key);
     }
@@ -247,7 +272,7 @@ impl Dispatch {
         self.settle(key);
     }
 
-    fn settle_lane_of(&mut self, key: Key) {
+    pub(super) fn settle_lane_of(&mut self, key: Key) {
         if let Some(lane) = self.ledger.get(key).and_then(|entry| entry.lane) {
             self.settle(lane);
         }

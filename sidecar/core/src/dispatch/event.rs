@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Instant};
 
+use super::{breaker::Breaker, quarantine::Suspicion};
 use crate::{
     outcome::{DeliveryId, FailureClass, Resolution},
     record::{Fingerprint, Record},
@@ -93,6 +94,17 @@ pub enum Event {
         /// The attempt that failed last.
         attempt: u32,
     },
+    /// The breaker changed its state. The intake of a sidecar without a disk
+    /// detaches while it is open.
+    Breaker(Breaker),
+    /// Keep what is suspected of a record for the next start's
+    /// [`recall`](super::Dispatch::recall); none: forget it.
+    Suspected {
+        /// The record's identity.
+        fingerprint: Fingerprint,
+        /// What is suspected now.
+        suspicion: Option<Suspicion>,
+    },
     /// A record failed and will be offered again.
     Retrying {
         /// The record.
@@ -101,7 +113,7 @@ pub enum Event {
         record: Arc<Record>,
         /// The attempt that failed.
         attempt: u32,
-        /// Not before this.
+        /// Not before this, unless a breaker that opens or closes says sooner.
         not_before: Instant,
         /// The connector's code.
         code: String,
@@ -175,6 +187,10 @@ pub struct Status {
     pub lanes_held: usize,
     /// One of the lanes that stand still.
     pub held_lane: Option<HeldLane>,
+    /// Whether records flow.
+    pub breaker: Breaker,
+    /// Records that may be what crashed their workers: tried one by one.
+    pub suspects: usize,
 }
 
 /// A lane that stands still behind a failed record.

@@ -9,11 +9,13 @@ impl Dispatch {
     /// A worker is there. Lanes that are to be its own come over as soon as
     /// nothing of them is in another worker's hands; until then they are offered
     /// to nobody.
-    pub fn join(&mut self, _now: Instant, settings: WorkerSettings) -> WorkerId {
+    pub fn join(&mut self, now: Instant, settings: WorkerSettings) -> WorkerId {
         self.workers_joined += 1;
         let id = WorkerId(self.workers_joined);
         self.workers.insert(id, Worker::new(settings));
         self.reassign();
+        self.circuit.worker_joined(now);
+        self.tell_breaker(now);
         id
     }
 
@@ -33,12 +35,13 @@ impl Dispatch {
     }
 
     /// The worker's stream is closed: what it held is offered again, in order.
-    pub fn leave(&mut self, _now: Instant, worker: WorkerId, departure: Departure) {
+    pub fn leave(&mut self, now: Instant, worker: WorkerId, departure: Departure) {
         let Some(left) = self.workers.remove(&worker) else { return };
         for key in left.deliveries.all_open() {
-            self.take_back(key, departure);
+            self.take_back(now, key, departure);
         }
         self.reassign();
+        self.tell_breaker(now);
     }
 
     /// Ends the workers that hold a record for too long.
@@ -53,6 +56,7 @@ impl Dispatch {
             let Some(worker) = self.workers.get_mut(&id) else { continue };
             worker.timed_out = true;
             self.draining(id);
+            self.trial_timed_out(now, id);
             self.events.push_back(Event::ResultTimeout { worker: id });
         }
     }
@@ -68,12 +72,16 @@ impl Dispatch {
         since.checked_add(timeout)
     }
 
-    fn take_back(&mut self, key: Key, departure: Departure) {
+    fn take_back(&mut self, now: Instant, key: Key, departure: Departure) {
         self.withdraw(key);
-        self.put(key, Place::Again { due: None });
-        let Some(entry) = self.ledger.get_mut(key) else { return };
-        if departure == Departure::Crashed {
-            entry.crashes = entry.crashes.saturating_add(1);
+        self.put(key, Place::READY);
+        match departure {
+            Departure::Released => self.circuit.trial_released(now, key),
+            Departure::Crashed => {
+                self.circuit.trial_failed(now, key, &mut self.random);
+                let Some(entry) = self.ledger.get_mut(key) else { return };
+                entry.crashes = entry.crashes.saturating_add(1);
+            }
         }
     }
 

@@ -4,18 +4,19 @@ use std::{sync::Arc, time::Instant};
 
 use super::{
     Dispatch, Offer, WorkerId,
+    breaker::Allowance,
     worker::{Queue, Waiting, Worker},
 };
 use crate::{lane::Home, ledger::Place, outcome::DeliveryId, slab::Key, window::Held};
 
 /// A record that may be offered now.
 #[derive(Clone, Copy, Debug)]
-struct Candidate {
-    home: Home,
-    lane: Key,
-    record: Key,
-    waiting: Waiting,
-    bytes: usize,
+pub(super) struct Candidate {
+    pub(super) home: Home,
+    pub(super) lane: Key,
+    pub(super) record: Key,
+    pub(super) waiting: Waiting,
+    pub(super) bytes: usize,
 }
 
 impl Dispatch {
@@ -27,11 +28,14 @@ impl Dispatch {
     /// of its oldest record, unless [`flush`](Self::flush) said that it cannot.
     pub fn poll_batch(&mut self, now: Instant, worker: WorkerId) -> Option<Vec<Offer>> {
         self.advance(now);
-        if !self.is_ripe(now, worker) {
-            return None;
+        match self.circuit.allowance() {
+            Allowance::All if self.is_ripe(now, worker) => {
+                let batch = self.cut(now, worker);
+                (!batch.is_empty()).then_some(batch)
+            }
+            Allowance::One { choosy } => self.offer_trial(now, worker, choosy),
+            Allowance::All | Allowance::Nothing => None,
         }
-        let batch = self.cut(now, worker);
-        (!batch.is_empty()).then_some(batch)
     }
 
     /// The next batch for any worker; when there is none, none of them can get one.
@@ -42,6 +46,9 @@ impl Dispatch {
 
     /// When a batch for the worker goes out, as things stand.
     pub(super) fn batch_deadline(&self, id: WorkerId, worker: &Worker) -> Option<Instant> {
+        if self.circuit.allowance() != Allowance::All {
+            return None;
+        }
         let own = Some(&worker.queue).filter(|_| !self.is_stuck(id, worker));
         let shared = Some(&self.anyone).filter(|_| self.share_of_anyone(id, worker) > 0);
         let queues = own.into_iter().chain(shared);
@@ -74,6 +81,9 @@ impl Dispatch {
             }
             held += Held::one(next.bytes);
             share -= usize::from(next.home == Home::Anyone);
+            if let Some(queue) = self.queue_mut(next.home) {
+                queue.lanes.pop_front();
+            }
             batch.extend(self.offer(now, id, next));
         }
         self.note_oldest(Home::Worker(id));
@@ -81,7 +91,7 @@ impl Dispatch {
         batch
     }
 
-    fn can_take(&self, id: WorkerId, bytes: usize) -> bool {
+    pub(super) fn can_take(&self, id: WorkerId, bytes: usize) -> bool {
         self.workers.get(&id).is_some_and(|worker| worker.can_take(bytes))
     }
 
@@ -117,10 +127,8 @@ impl Dispatch {
         own.into_iter().chain(shared).min_by_key(|candidate| candidate.waiting)
     }
 
-    fn offer(&mut self, now: Instant, id: WorkerId, next: Candidate) -> Option<Offer> {
-        if let Some(queue) = self.queue_mut(next.home) {
-            queue.lanes.pop_front();
-        }
+    /// Hands over the head of a lane that was taken out of its queue.
+    pub(super) fn offer(&mut self, now: Instant, id: WorkerId, next: Candidate) -> Option<Offer> {
         let lane = self.lanes.get_mut(next.lane)?;
         lane.queued = false;
         lane.pop_head(next.bytes);
@@ -199,7 +207,7 @@ impl Dispatch {
     }
 
     /// What a lane offers, if it is at home there and offers anything.
-    fn candidate(&self, home: Home, key: Key) -> Option<Candidate> {
+    pub(super) fn candidate(&self, home: Home, key: Key) -> Option<Candidate> {
         let lane = self.lanes.get(key)?;
         if lane.home != home || lane.counted.records == 0 {
             return None;
@@ -210,7 +218,7 @@ impl Dispatch {
         Some(Candidate { home, lane: key, record, waiting, bytes: entry.bytes })
     }
 
-    fn note_oldest(&mut self, home: Home) {
+    pub(super) fn note_oldest(&mut self, home: Home) {
         let oldest = self.front(home).map(|next| next.waiting);
         if let Some(queue) = self.queue_mut(home) {
             queue.oldest = oldest;
@@ -225,7 +233,7 @@ impl Dispatch {
         }
     }
 
-    fn queue_mut(&mut self, home: Home) -> Option<&mut Queue> {
+    pub(super) fn queue_mut(&mut self, home: Home) -> Option<&mut Queue> {
         match home {
             Home::Worker(id) => self.workers.get_mut(&id).map(|worker| &mut worker.queue),
             Home::Anyone => Some(&mut self.anyone),

@@ -31,6 +31,7 @@ impl Dispatch {
             retries_waiting: self.retries.len(),
             late_failures: self.late_failures,
             lanes: self.lanes.len(),
+            breaker: self.breaker(),
             ..Status::default()
         };
         for (_, entry) in self.ledger.iter() {

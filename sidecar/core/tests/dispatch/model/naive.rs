@@ -30,6 +30,7 @@ impl Expected {
             Event::GivenUp(letter) => Self::letter("given up", letter),
             Event::ResultTimeout { worker } => Self::timeout(*worker),
             Event::Suspended { record, attempt, .. } => Self::record("suspended", record, *attempt),
+            Event::Breaker(_) | Event::Suspected { .. } => Self("", "".into(), 0, 0),
             Event::Retrying { record, attempt, .. } => Self::record("retrying", record, *attempt),
         }
     }

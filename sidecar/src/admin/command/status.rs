@@ -1,0 +1,89 @@
+//! `status`: what `/status` says, as tables.
+
+use serde_json::Value;
+
+use super::{print, table::table};
+use crate::admin::{
+    args::Output,
+    door::{CommandError, Door},
+};
+
+pub(super) async fn run(output: Output, door: &Door) -> Result<String, CommandError> {
+    if !door.is_sidecar() {
+        return Err(CommandError::Unreachable {
+            address: "the data directory's address".to_owned(),
+            detail: "the store is free".to_owned(),
+        });
+    }
+    let status: Value = door.get("/status").await?;
+    print(output, &status, for_people)
+}
+
+fn for_people(status: &Value) -> String {
+    let broker = &status["broker"];
+    let mut text = format!("broker: {} {}\n", word(&broker["state"]), word(&broker["detail"]));
+    text = text.replace(" \n", "\n");
+    let sinks: Vec<[String; 8]> = list(&status["sinks"]).iter().map(sink).collect();
+    if !sinks.is_empty() {
+        let titles = [
+            "SINK",
+            "WORKERS",
+            "UNRESOLVED",
+            "AT WORKERS",
+            "RETRYING",
+            "SUSPENDED",
+            "GAPS",
+            "TROUBLE",
+        ];
+        text = text + "\n" + &table(titles, &sinks);
+    }
+    let sources: Vec<[String; 6]> = list(&status["sources"]).iter().map(source).collect();
+    if !sources.is_empty() {
+        let titles = ["SOURCE", "SESSION", "EPOCH", "DEMAND", "COMMITTED", "TROUBLE"];
+        text = text + "\n" + &table(titles, &sources);
+    }
+    text
+}
+
+fn sink(sink: &Value) -> [String; 8] {
+    let troubles = list(&sink["subscriptions"]).iter().map(|subscription| &subscription["trouble"]);
+    let troubles = troubles.chain([&sink["trouble"], &sink["failed"]]);
+    let troubles: Vec<String> = troubles.map(word).filter(|text| !text.is_empty()).collect();
+    [
+        word(&sink["connector"]),
+        list(&sink["workers"]).len().to_string(),
+        word(&sink["unresolved"]["records"]),
+        word(&sink["at_workers"]),
+        word(&sink["retries_waiting"]),
+        word(&sink["suspended"]),
+        word(&sink["gaps"]),
+        troubles.join("; "),
+    ]
+}
+
+fn source(source: &Value) -> [String; 6] {
+    [
+        word(&source["connector"]),
+        match word(&source["worker"]) {
+            none if none.is_empty() => "closed".to_owned(),
+            worker => worker,
+        },
+        word(&source["epoch"]),
+        word(&source["demand_records"]),
+        word(&source["committed"]),
+        word(&source["trouble"]),
+    ]
+}
+
+fn list(value: &Value) -> &[Value] {
+    value.as_array().map_or(&[], Vec::as_slice)
+}
+
+/// A value without quotes; nothing for none.
+fn word(value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}

@@ -13,7 +13,7 @@ use std::{
 };
 
 use crate::{
-    bound::Bound,
+    bound::{Bound, Observed},
     evidence::{Evidence, Message, Offset},
     journal::{Handled, What},
     schedule::{Intake, Kind, Part, Profile, Round},
@@ -214,7 +214,7 @@ impl Account<'_> {
         let effects = self.effects_beyond_the_first() + self.letters_beyond_the_first();
         let places: HashSet<Place> = self.evidence.messages.iter().map(|m| m.place).collect();
         let messages = (self.evidence.messages.len() - places.len()) as u64;
-        let bound = Bound::of(self.round, self.injected, self.source_sessions());
+        let bound = Bound::of(self.round, self.injected, self.observed());
         self.verdict.counts.duplicates = effects + messages;
         self.verdict.counts.bound = bound.all();
         if effects > bound.effects || messages > bound.messages {
@@ -225,6 +225,11 @@ impl Account<'_> {
             );
             self.complain(Rule::Duplicates, detail);
         }
+    }
+
+    fn observed(&self) -> Observed {
+        let deaths = self.evidence.handled.iter().filter(|line| line.what == What::Death).count();
+        Observed { source_sessions: self.source_sessions(), deaths: deaths as u64 }
     }
 
     fn effects_beyond_the_first(&self) -> u64 {

@@ -14,19 +14,28 @@ pub struct Bound {
     pub messages: u64,
 }
 
+/// What a fault made of a round, where its kind does not say.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Observed {
+    /// Sessions that the source had.
+    pub source_sessions: u64,
+    /// Sinks that a record killed.
+    pub deaths: u64,
+}
+
 impl Bound {
-    /// What these faults explain; `source_sessions` had the source in all.
-    pub fn of(round: &Round, injected: &[Kind], source_sessions: u64) -> Self {
+    /// What these faults explain.
+    pub fn of(round: &Round, injected: &[Kind], observed: Observed) -> Self {
         let mut bound = Self::default();
         for (index, kind) in injected.iter().enumerate() {
-            let one = Self::of_one(round, *kind, &injected[..index], source_sessions);
+            let one = Self::of_one(round, *kind, &injected[..index], observed);
             bound.effects += one.effects;
             bound.messages += one.messages;
         }
         bound
     }
 
-    fn of_one(round: &Round, kind: Kind, before: &[Kind], source_sessions: u64) -> Self {
+    fn of_one(round: &Round, kind: Kind, before: &[Kind], observed: Observed) -> Self {
         let (none, window) = (0, WINDOW);
         let at_workers = WINDOW * (round.workers + joined(before));
         let unresolved = match round.intake {
@@ -35,7 +44,9 @@ impl Bound {
         };
         let (effects, messages) = match kind {
             // Its unresolved window.
-            Kind::Kill(Part::Sink) | Kind::Killer => (window, none),
+            Kind::Kill(Part::Sink) => (window, none),
+            // The same, each time until the record is found out.
+            Kind::Killer => (window * observed.deaths, none),
             // What the sidecar remembers of a crashed broker's repeats is gone with it.
             Kind::Kill(Part::Sidecar) if forgets(round, before) => (round.sequence.records, window),
             Kind::Kill(Part::Sidecar) => (unresolved, window),
@@ -54,7 +65,7 @@ impl Bound {
             // All sessions end.
             Kind::Cut(Link::Connectors) | Kind::HalfOpen(Link::Connectors) => (at_workers, window),
             // Each session that ends because positions cannot be kept.
-            Kind::DiskFull => (none, window * source_sessions.saturating_sub(1)),
+            Kind::DiskFull => (none, window * observed.source_sessions.saturating_sub(1)),
             _ => (none, none),
         };
         Self { effects, messages }

@@ -48,6 +48,6 @@ processing = {{ window_records = {WINDOW} }}
 fn inbox(intake: Intake) -> &'static str {
     match intake {
         Intake::Inbox => "",
-        Intake::PassThrough => "",
+        Intake::PassThrough => "[inbox]\nenabled = false",
     }
 }

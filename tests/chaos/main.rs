@@ -48,6 +48,9 @@ use crate::{
     summary::Summary,
 };
 
+/// Most violations of a round that are shown.
+const SHOWN: usize = 8;
+
 /// Kills everything, and proves that nothing is lost.
 #[derive(Debug, Parser)]
 #[command(name = "chaos", args_conflicts_with_subcommands = true)]
@@ -75,9 +78,15 @@ struct Args {
     /// Rounds side by side
     #[arg(long, default_value_t = 2)]
     jobs: usize,
-    /// Where folders of rounds go; those of good rounds are removed
+    /// Whether some rounds have a record that kills whoever processes it
+    #[arg(long, action = clap::ArgAction::Set, default_value_t = false)]
+    killers: bool,
+    /// Where folders of rounds go
     #[arg(long, default_value = "target/chaos")]
     folder: PathBuf,
+    /// Keep the folders of good rounds too
+    #[arg(long)]
+    keep: bool,
 }
 
 /// What this program also is.
@@ -149,7 +158,7 @@ fn settings(args: &Args) -> anyhow::Result<Settings> {
         intake: args.intake,
         disk: disk.is_ok(),
         clock,
-        killers: false,
+        killers: args.killers,
     })
 }
 
@@ -202,28 +211,33 @@ async fn play(
     while let Some((case, round, folder, outcome)) = rounds.next().await {
         summary.add(&outcome);
         tell(&case, &round, &folder, &outcome);
+        if outcome.is_good() && !args.keep {
+            // It would only have been for people.
+            let _ = fs::remove_dir_all(folder);
+        }
     }
 }
 
 fn tell(case: &Case, round: &Round, folder: &Path, outcome: &Outcome) {
-    let good = outcome.verdict.violations.is_empty();
     let faults: Vec<String> = round.faults.iter().map(|fault| fault.kind.to_string()).collect();
     println!(
         "{} round {:>3}  {:>5.2?}  {}, {}: {}",
-        if good { "ok    " } else { "FAILED" },
+        if outcome.is_good() { "ok    " } else { "FAILED" },
         round.number,
         outcome.took,
         round.profile,
         round.intake,
         faults.join(", ")
     );
-    if good {
-        // It would only have been kept for people.
-        let _ = fs::remove_dir_all(folder);
+    if outcome.is_good() {
         return;
     }
-    for violation in &outcome.verdict.violations {
+    let violations = &outcome.verdict.violations;
+    for violation in violations.iter().take(SHOWN) {
         println!("  {violation}");
+    }
+    if violations.len() > SHOWN {
+        println!("  and {} more", violations.len() - SHOWN);
     }
     println!("  kept in {}", folder.display());
     println!("  again: make chaos {case}");

@@ -57,6 +57,11 @@ impl Outcome {
     pub fn failed(detail: String) -> Self {
         Self { verdict: stuck(detail), faults: BTreeMap::new(), took: Duration::ZERO }
     }
+
+    /// Whether no promise was broken.
+    pub fn is_good(&self) -> bool {
+        self.verdict.violations.is_empty()
+    }
 }
 
 fn stuck(detail: String) -> Verdict {
@@ -148,6 +153,8 @@ impl<'a> Run<'a> {
         self.progress.take_news()?;
         for index in (0..site.sinks.len()).rev() {
             let Some(status) = site.sinks[index].ended()? else { continue };
+            // It wrote what it died of before it died.
+            self.progress.take_news()?;
             if !self.progress.died {
                 bail!("a sink ended by itself with {status}");
             }

@@ -26,7 +26,7 @@ impl Summary {
     /// Adds a round.
     pub fn add(&mut self, outcome: &Outcome) {
         self.rounds += 1;
-        self.failed += u64::from(!outcome.verdict.violations.is_empty());
+        self.failed += u64::from(!outcome.is_good());
         self.longest = self.longest.max(outcome.took);
         self.counts += &outcome.verdict.counts;
         for (kind, count) in &outcome.faults {

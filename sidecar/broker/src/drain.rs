@@ -12,6 +12,17 @@ use std::{
 /// No delivery for so long, after the tick, ends the repeats.
 const QUIET: Duration = Duration::from_millis(500);
 
+/// How long the repeats of an attach are waited for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Patience {
+    /// They begin within this time.
+    pub(crate) settle: Duration,
+    /// What is owed and does not come has this time; no clock of the broker runs.
+    pub(crate) owed_within: Duration,
+    /// A renewal follows at half of it, and the repeats are to be over before.
+    pub(crate) ack_timeout: Duration,
+}
+
 /// The repeats of one attach.
 #[derive(Debug)]
 pub(crate) struct Drain {
@@ -29,18 +40,18 @@ pub(crate) struct Drain {
 }
 
 impl Drain {
-    /// An attach at `now` whose repeats begin within `settle`, or earlier where the
-    /// `ack_timeout` is so short that a renewal at half of it would come first.
+    /// An attach at `now`, with the highest offset `known` before it and what is
+    /// `owed`.
     pub(crate) fn new(
         now: Instant,
-        settle: Duration,
-        ack_timeout: Duration,
+        patience: Patience,
         known: Option<u64>,
         owed: BTreeSet<u64>,
     ) -> Self {
+        let Patience { settle, owed_within, ack_timeout } = patience;
         Self {
             settled_at: now + settle.min(ack_timeout * 3 / 8),
-            waited_at: now + settle,
+            waited_at: now + owed_within,
             quiet: QUIET.min(ack_timeout / 8),
             last_delivery: now,
             known,
@@ -81,19 +92,20 @@ mod tests {
     use super::*;
 
     const SETTLE: Duration = Duration::from_millis(1500);
-    const TIMEOUT: Duration = Duration::from_secs(30);
+    const PATIENCE: Patience =
+        Patience { settle: SETTLE, owed_within: SETTLE, ack_timeout: Duration::from_secs(30) };
 
     #[test]
     fn a_quiet_attach_is_drained_when_the_tick_has_passed() {
         let now = Instant::now();
-        let drain = Drain::new(now, SETTLE, TIMEOUT, Some(9), BTreeSet::new());
+        let drain = Drain::new(now, PATIENCE, Some(9), BTreeSet::new());
         assert_eq!(drain.deadline(), now + SETTLE);
     }
 
     #[test]
     fn repeats_that_still_come_put_the_end_off() {
         let now = Instant::now();
-        let mut drain = Drain::new(now, SETTLE, TIMEOUT, Some(9), BTreeSet::new());
+        let mut drain = Drain::new(now, PATIENCE, Some(9), BTreeSet::new());
         drain.delivered(now + SETTLE, 5);
         assert_eq!(drain.deadline(), now + SETTLE + QUIET);
     }
@@ -101,7 +113,7 @@ mod tests {
     #[test]
     fn a_new_message_ends_the_repeats_in_full_flow() {
         let now = Instant::now();
-        let mut drain = Drain::new(now, SETTLE, TIMEOUT, Some(9), [8, 9].into());
+        let mut drain = Drain::new(now, PATIENCE, Some(9), [8, 9].into());
         for offset in [8, 9, 10] {
             drain.delivered(now + SETTLE, offset);
         }
@@ -111,23 +123,25 @@ mod tests {
     #[test]
     fn what_does_not_come_again_is_told() {
         let now = Instant::now();
-        let mut drain = Drain::new(now, SETTLE, TIMEOUT, Some(9), [8, 9].into());
+        let mut drain = Drain::new(now, PATIENCE, Some(9), [8, 9].into());
         drain.delivered(now, 9);
         assert_eq!(drain.into_owed(), [8].into());
     }
 
     #[test]
     fn with_a_short_ack_timeout_the_repeats_are_over_before_the_renewal() {
-        let (now, timeout) = (Instant::now(), Duration::from_secs(1));
-        let mut drain = Drain::new(now, SETTLE, timeout, Some(9), [9].into());
+        let (now, ack_timeout) = (Instant::now(), Duration::from_secs(1));
+        let patience = Patience { ack_timeout, ..PATIENCE };
+        let mut drain = Drain::new(now, patience, Some(9), [9].into());
         drain.delivered(now, 9);
-        assert!(drain.deadline() < now + timeout / 2);
+        assert!(drain.deadline() < now + ack_timeout / 2);
     }
 
     #[test]
     fn what_is_owed_is_waited_for_while_no_clock_runs() {
         let now = Instant::now();
-        let drain = Drain::new(now, SETTLE, Duration::from_secs(1), Some(9), [9].into());
+        let patience = Patience { ack_timeout: Duration::from_secs(1), ..PATIENCE };
+        let drain = Drain::new(now, patience, Some(9), [9].into());
         assert_eq!(drain.deadline(), now + SETTLE);
     }
 }

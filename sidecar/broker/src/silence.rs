@@ -48,6 +48,12 @@ impl Silence {
         if self.fruitless == FRUITLESS { Verdict::Blocked } else { Verdict::StillBlocked }
     }
 
+    /// How many times longer than usual the next attach waits for what is owed: a
+    /// broker may be slow.
+    pub(crate) fn patience(&self) -> u32 {
+        1 << self.fruitless.min(FRUITLESS - 1)
+    }
+
     /// The subscription was set up anew: nothing is owed.
     pub(crate) fn forget(&mut self) {
         self.fruitless = 0;
@@ -70,7 +76,9 @@ mod tests {
     fn a_stream_that_was_opened_too_early_is_opened_again() {
         let mut silence = Silence::default();
         assert_eq!(silence.drained(true, false), Verdict::AttachAgain);
+        assert_eq!(silence.patience(), 2);
         assert_eq!(silence.drained(false, false), Verdict::Well);
+        assert_eq!(silence.patience(), 1);
         assert_eq!(silence.drained(true, false), Verdict::AttachAgain);
     }
 

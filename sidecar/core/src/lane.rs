@@ -64,6 +64,8 @@ pub(crate) struct Lane {
     /// Never offered.
     pub(crate) fresh: VecDeque<Key>,
     pub(crate) fresh_held: Held,
+    /// How many of these are suspects since an earlier start.
+    pub(crate) fresh_suspects: usize,
     /// Whether it stands in its home's queue.
     pub(crate) queued: bool,
     /// How much of it its home's queue counts as waiting.
@@ -93,6 +95,7 @@ impl Lane {
             again: BTreeMap::new(),
             fresh: VecDeque::new(),
             fresh_held: Held::default(),
+            fresh_suspects: 0,
             queued: false,
             counted: Held::default(),
         }
@@ -104,9 +107,10 @@ impl Lane {
     }
 
     /// Takes its head, of `bytes`, out.
-    pub(crate) fn pop_head(&mut self, bytes: usize) {
+    pub(crate) fn pop_head(&mut self, bytes: usize, suspect: bool) {
         if self.again.pop_first().is_none() && self.fresh.pop_front().is_some() {
             self.fresh_held -= Held::one(bytes);
+            self.fresh_suspects -= usize::from(suspect);
         }
     }
 
@@ -114,14 +118,22 @@ impl Lane {
     ///
     /// While a failed record is away nothing else goes, and a lane that is to move
     /// offers nothing until nothing of it is in hand. What was offered before goes
-    /// one by one, because any of it may turn out to be held.
+    /// one by one, because any of it may turn out to be held. A suspect is not
+    /// offered this way.
     pub(crate) fn offered(&self, ledger: &Ledger) -> Held {
         if self.holds > 0 || self.home != self.target {
             return Held::default();
         }
-        let Some(&first) = self.again.values().next() else { return self.fresh_held };
-        match ledger.get(first) {
-            Some(Entry { place: Place::Again { due: None, .. }, bytes, .. }) => Held::one(*bytes),
+        if self.again.is_empty() && self.fresh_suspects == 0 {
+            return self.fresh_held;
+        }
+        match self.head().and_then(|head| ledger.get(head)) {
+            Some(Entry {
+                place: Place::Fresh | Place::Again { due: None, .. },
+                suspect: false,
+                bytes,
+                ..
+            }) => Held::one(*bytes),
             _ => Held::default(),
         }
     }

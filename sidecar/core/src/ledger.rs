@@ -29,24 +29,34 @@ pub(crate) struct Entry {
     pub(crate) attempt: u32,
     /// How many crashes of workers it was in hand at.
     pub(crate) crashes: u32,
+    /// Whether it may be what crashed them: it is offered alone.
+    pub(crate) suspect: bool,
     pub(crate) tries: Tries,
     pub(crate) place: Place,
     partition: usize,
 }
 
 impl Entry {
-    /// Whether it keeps its lane from offering anything else: it failed, and
-    /// what becomes of it is not known yet. One that waits for its next attempt
+    /// Whether it keeps its lane from offering anything else: it failed or is a
+    /// suspect, and what becomes of it is not known yet. One that waits for its next attempt
     /// stands first in its lane, so it needs no such hold.
     pub(crate) fn holds_lane(&self) -> bool {
         let away = matches!(self.place, Place::InHand { .. } | Place::Parked(_));
-        away && self.tries.has_failed()
+        away && (self.tries.has_failed() || self.suspect)
     }
 }
 
 impl Place {
     /// In its lane, offered before, and due.
     pub(crate) const READY: Self = Self::Again { due: None, early: None };
+
+    /// Since when it is in a worker's hands, if it is.
+    pub(crate) fn in_hand_since(self) -> Option<Instant> {
+        match self {
+            Self::InHand { since, .. } => Some(since),
+            Self::Fresh | Self::Again { .. } | Self::Parked(_) => None,
+        }
+    }
 }
 
 /// Where a record is.
@@ -140,6 +150,7 @@ impl Ledger {
             lane: None,
             attempt: 0,
             crashes: 0,
+            suspect: false,
             tries: Tries::default(),
             place: Place::Fresh,
             partition,
@@ -229,5 +240,15 @@ impl Ledger {
         if self.known.get(&fingerprint) == Some(&Known::Finished(ticket)) {
             self.known.remove(&fingerprint);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_takes_at_most_160_bytes_beside_its_record() {
+        assert!(size_of::<Entry>() <= 160, "{}", size_of::<Entry>());
     }
 }

@@ -17,7 +17,7 @@ use tonic::Streaming;
 use crate::{
     DetachReason, SubscriptionEvent,
     delivery::{self, Reliability},
-    drain::Drain,
+    drain::{Drain, Patience},
     lookup::Route,
     partition::{Opened, Partition},
 };
@@ -59,9 +59,9 @@ enum Leaving {
     Closing,
     /// It was told to detach: the last acks, until then.
     Detaching(Instant),
-    /// This process stood still, and the ack timeout may have passed. What is on its
-    /// way is read, until then, and nothing acked: a broker whose budget is spent
-    /// answers acks and drops them, and only what it owes shows that.
+    /// An ack timeout has or may have passed. What is on its way is read, until then,
+    /// and nothing acked: a broker whose budget is spent answers acks and drops them,
+    /// and only what it owes after the next attach shows that.
     Checking(Instant),
 }
 
@@ -70,8 +70,12 @@ impl<'p> Attachment<'p> {
         let now = now();
         let owed = std::mem::take(&mut partition.unsent).into_keys().collect();
         let settle = partition.context.cluster.config().drain_settle;
-        let drain =
-            Drain::new(now, settle, partition.lease.ack_timeout(), partition.mark.highest(), owed);
+        let patience = Patience {
+            settle,
+            owed_within: settle * partition.silence.patience(),
+            ack_timeout: partition.lease.ack_timeout(),
+        };
+        let drain = Drain::new(now, patience, partition.mark.highest(), owed);
         partition.lease.attached(now);
         Self {
             partition,
@@ -218,6 +222,7 @@ impl<'p> Attachment<'p> {
                 ack_timeout = ?partition.lease.ack_timeout(),
                 "redelivered unasked: the broker's ack timeout is shorter than configured"
             );
+            self.leaving.get_or_insert(Leaving::Checking(now + FAREWELL));
         }
         partition.order.delivered(offset);
         partition.unsent.insert(offset, false);

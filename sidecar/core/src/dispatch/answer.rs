@@ -97,6 +97,7 @@ impl Dispatch {
         let Some(entry) = self.ledger.get(key) else { return };
         match entry.place {
             Place::InHand { worker, delivery, .. } => {
+                self.quarantine.busy &= !entry.suspect;
                 if let Some(worker) = self.workers.get_mut(&worker) {
                     worker.release(entry.bytes);
                     worker.deliveries.close(delivery);
@@ -168,9 +169,17 @@ impl Dispatch {
     }
 
     fn ack_record(&mut self, key: Key) {
-        if self.ledger.get(key).is_some() {
-            self.circuit.answered();
-            self.resolve(key, Resolution::Acked);
+        self.heard(key, true);
+        self.resolve(key, Resolution::Acked);
+    }
+
+    /// The connector answered for an unresolved record, and not with RETRY.
+    fn heard(&mut self, key: Key, succeeded: bool) {
+        let Some(entry) = self.ledger.get(key) else { return };
+        self.circuit.answered();
+        self.quarantine.answered();
+        if let Some(since) = entry.place.in_hand_since().filter(|_| succeeded) {
+            self.quarantine.succeeded(since);
         }
     }
 
@@ -183,17 +192,19 @@ impl Dispatch {
         let (code, reason) = (failure.code.clone(), failure.message.clone());
         match failure.outcome {
             Outcome::Filtered => {
-                self.circuit.answered();
+                self.heard(key, true);
                 self.resolve(key, Resolution::Filtered);
             }
             Outcome::Reject => {
-                self.circuit.answered();
+                self.heard(key, false);
                 self.answer(id, failure.delivery);
                 self.withdraw(key);
+                self.clear(key);
                 self.give_up(now, key, FailureClass::Reject, code, reason);
             }
             Outcome::Retry { after } => {
                 self.circuit.retried(key);
+                self.survived(key);
                 self.answer(id, failure.delivery);
                 self.withdraw(key);
                 self.retry(now, key, after, code, reason);
@@ -259,6 +270,7 @@ impl Dispatch {
             return;
         }
         self.withdraw(key);
+        self.clear(key);
         let Some(entry) = self.ledger.finish(key) else { return };
         self.successes += u64::from(how == Resolution::Acked);
         let identity = &entry.record.identity;

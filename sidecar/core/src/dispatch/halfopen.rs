@@ -50,20 +50,23 @@ impl Dispatch {
     /// The one record that a half-open breaker allows, if it is for this worker.
     ///
     /// It is the oldest of those that were offered least often: one bad record must
-    /// not stand for all others at every trial.
+    /// not stand for all others at every trial. A suspect is tried where there is
+    /// nothing else.
     pub(super) fn offer_trial(
         &mut self,
         now: Instant,
         id: WorkerId,
         choosy: bool,
     ) -> Option<Vec<Offer>> {
-        let next = self.first_choice(Some(id).filter(|_| !choosy))?;
+        let Some(first) = self.first_choice(None) else { return self.offer_suspect(now, id) };
+        let next = if choosy { first } else { self.first_choice(Some(id))? };
         if !self.may_have(id, &next) {
             return None;
         }
         if let Some(queue) = self.queue_mut(next.home) {
             queue.lanes.retain(|&lane| lane != next.lane);
         }
+        self.lanes.get_mut(next.lane)?.queued = false;
         let offer = self.offer(now, id, next)?;
         self.note_oldest(next.home);
         self.circuit.offered(next.record);
@@ -85,6 +88,6 @@ impl Dispatch {
 
     fn may_have(&self, id: WorkerId, next: &Candidate) -> bool {
         let at_home = matches!(next.home, Home::Anyone) || next.home == Home::Worker(id);
-        at_home && self.can_take(id, next.bytes)
+        at_home && self.can_take(id, next.bytes) && !self.holds_suspect(id)
     }
 }

@@ -37,9 +37,8 @@ impl Dispatch {
     /// The worker's stream is closed: what it held is offered again, in order.
     pub fn leave(&mut self, now: Instant, worker: WorkerId, departure: Departure) {
         let Some(left) = self.workers.remove(&worker) else { return };
-        for key in left.deliveries.all_open() {
-            self.take_back(now, key, departure);
-        }
+        let held: Vec<_> = left.deliveries.all_open().collect();
+        self.take_back(now, &held, departure);
         self.reassign();
         self.tell_breaker(now);
     }
@@ -70,19 +69,6 @@ impl Dispatch {
         let entry = self.ledger.get(worker.deliveries.oldest()?)?;
         let Place::InHand { since, .. } = entry.place else { return None };
         since.checked_add(timeout)
-    }
-
-    fn take_back(&mut self, now: Instant, key: Key, departure: Departure) {
-        self.withdraw(key);
-        self.put(key, Place::READY);
-        match departure {
-            Departure::Released => self.circuit.trial_released(now, key),
-            Departure::Crashed => {
-                self.circuit.trial_failed(now, key, &mut self.random);
-                let Some(entry) = self.ledger.get_mut(key) else { return };
-                entry.crashes = entry.crashes.saturating_add(1);
-            }
-        }
     }
 
     /// Chooses all lanes' workers anew.

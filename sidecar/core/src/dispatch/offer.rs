@@ -28,7 +28,9 @@ impl Dispatch {
     /// of its oldest record, unless [`flush`](Self::flush) said that it cannot.
     pub fn poll_batch(&mut self, now: Instant, worker: WorkerId) -> Option<Vec<Offer>> {
         self.advance(now);
+        self.choose_quarantine();
         match self.circuit.allowance() {
+            Allowance::All if self.is_quarantine(worker) => self.offer_suspect(now, worker),
             Allowance::All if self.is_ripe(now, worker) => {
                 let batch = self.cut(now, worker);
                 (!batch.is_empty()).then_some(batch)
@@ -46,7 +48,7 @@ impl Dispatch {
 
     /// When a batch for the worker goes out, as things stand.
     pub(super) fn batch_deadline(&self, id: WorkerId, worker: &Worker) -> Option<Instant> {
-        if self.circuit.allowance() != Allowance::All {
+        if self.circuit.allowance() != Allowance::All || self.is_quarantine(id) {
             return None;
         }
         let own = Some(&worker.queue).filter(|_| !self.is_stuck(id, worker));
@@ -81,9 +83,7 @@ impl Dispatch {
             }
             held += Held::one(next.bytes);
             share -= usize::from(next.home == Home::Anyone);
-            if let Some(queue) = self.queue_mut(next.home) {
-                queue.lanes.pop_front();
-            }
+            self.pop_front(next.home);
             batch.extend(self.offer(now, id, next));
         }
         self.note_oldest(Home::Worker(id));
@@ -99,7 +99,9 @@ impl Dispatch {
     /// those who can take any end up with the same number in hand.
     fn share_of_anyone(&self, id: WorkerId, worker: &Worker) -> usize {
         let Some(next) = self.first_of(Home::Anyone) else { return 0 };
-        let takes = |id, worker: &Worker| worker.can_take(next.bytes) && !self.is_stuck(id, worker);
+        let takes = |id, worker: &Worker| {
+            worker.can_take(next.bytes) && !self.is_stuck(id, worker) && !self.is_quarantine(id)
+        };
         if !takes(id, worker) {
             return 0;
         }
@@ -129,9 +131,9 @@ impl Dispatch {
 
     /// Hands over the head of a lane that was taken out of its queue.
     pub(super) fn offer(&mut self, now: Instant, id: WorkerId, next: Candidate) -> Option<Offer> {
+        let suspect = self.ledger.get(next.record)?.suspect;
         let lane = self.lanes.get_mut(next.lane)?;
-        lane.queued = false;
-        lane.pop_head(next.bytes);
+        lane.pop_head(next.bytes, suspect);
         let worker = self.workers.get_mut(&id)?;
         worker.take_in_hand(next.bytes);
         let delivery = worker.deliveries.issue(next.record);
@@ -194,10 +196,16 @@ impl Dispatch {
             if next.is_some() {
                 return next;
             }
-            self.queue_mut(home)?.lanes.pop_front();
-            if let Some(lane) = self.lanes.get_mut(key) {
-                lane.queued = false;
-            }
+            self.pop_front(home);
+        }
+    }
+
+    fn pop_front(&mut self, home: Home) {
+        let Some(key) = self.queue_mut(home).and_then(|queue| queue.lanes.pop_front()) else {
+            return;
+        };
+        if let Some(lane) = self.lanes.get_mut(key) {
+            lane.queued = false;
         }
     }
 

@@ -32,6 +32,7 @@ impl Dispatch {
             late_failures: self.late_failures,
             lanes: self.lanes.len(),
             breaker: self.breaker(),
+            suspects: self.quarantine.len(),
             ..Status::default()
         };
         for (_, entry) in self.ledger.iter() {
@@ -48,9 +49,9 @@ impl Dispatch {
         status
     }
 
-    /// The lane in which other records wait for this one, because it failed.
+    /// The lane in which other records wait for this one, because it failed or is a suspect.
     fn held_by(&self, entry: &Entry) -> Option<(Key, HeldLane)> {
-        let key = entry.lane.filter(|_| entry.tries.has_failed())?;
+        let key = entry.lane.filter(|_| entry.tries.has_failed() || entry.suspect)?;
         let lane = self.lanes.get(key).filter(|lane| lane.hash().is_some())?;
         let itself = usize::from(matches!(entry.place, Place::Again { .. }));
         if lane.again.len() + lane.fresh.len() == itself {

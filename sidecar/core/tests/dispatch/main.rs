@@ -1,8 +1,11 @@
 //! The rules of the sink side: each on its own, then all against a naive model.
 
+mod breaker;
+mod killers;
 mod lanes;
 mod model;
 mod outcomes;
+mod quarantine;
 mod repeats;
 mod results;
 mod retries;

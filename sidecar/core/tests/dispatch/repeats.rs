@@ -42,6 +42,19 @@ fn the_repeat_of_a_finished_record_is_acked_again_and_not_offered() {
 }
 
 #[test]
+fn a_replayed_record_is_offered_although_it_is_finished_and_only_once() {
+    let mut bench = Bench::new(settings());
+    let worker = bench.join(worker());
+    finished(&mut bench, worker, 0);
+    let again = |bench: &mut Bench| bench.dispatch.admit_again(bench.now, record(0, None));
+    assert_eq!((again(&mut bench), again(&mut bench)), (Admission::Taken, Admission::InHand));
+    assert_eq!(bench.offered(worker), [(0, 1)]);
+    assert_eq!(repeat(&mut bench, 0), Admission::InHand);
+    bench.ack(worker, 2);
+    assert_eq!(repeat(&mut bench, 0), Admission::Resolved);
+}
+
+#[test]
 fn the_same_offset_with_another_message_behind_it_is_new() {
     let mut bench = Bench::new(settings());
     let worker = bench.join(worker());

@@ -8,8 +8,8 @@ use std::{
 
 use danube_sidecar_core::{
     dispatch::{
-        Admission, DeadLetter, Dispatch, Event, Limits, Offer, OnExhausted, Ordering, RetryPolicy,
-        Settings, WorkerId, WorkerSettings,
+        Admission, Breaker, DeadLetter, Dispatch, Event, Limits, Offer, OnExhausted, Ordering,
+        RetryPolicy, Settings, WorkerId, WorkerSettings,
     },
     outcome::{DeliveryId, Failure, Outcome, Resolution, Results},
     record::{Identity, Record},
@@ -151,6 +151,17 @@ impl Bench {
 
     pub(crate) fn events(&mut self) -> Vec<Event> {
         std::iter::from_fn(|| self.dispatch.poll_event()).collect()
+    }
+
+    /// How the breaker changed since the last look.
+    pub(crate) fn breakers(&mut self) -> Vec<Breaker> {
+        let events = self.events().into_iter();
+        events
+            .filter_map(|event| match event {
+                Event::Breaker(breaker) => Some(breaker),
+                _ => None,
+            })
+            .collect()
     }
 
     /// Offsets resolved since the last look, and how.

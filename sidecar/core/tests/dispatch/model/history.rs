@@ -64,6 +64,18 @@ pub(crate) enum Step {
         acked: Vec<(usize, usize)>,
         failed: Vec<(usize, Answer)>,
     },
+    /// The external system is down: all that a worker holds fails.
+    Outage {
+        worker: usize,
+    },
+    /// A worker acks all that it holds.
+    Work {
+        worker: usize,
+    },
+    /// Workers that hold a record of this size crash.
+    Kill {
+        size: usize,
+    },
     Pass {
         millis: u64,
     },
@@ -135,10 +147,29 @@ pub(crate) fn step() -> impl Strategy<Value = Step> {
         10 => Just(Step::PollAll),
         1 => Just(Step::Flush),
         14 => results(),
+        4 => small().prop_map(|worker| Step::Outage { worker }),
+        6 => (0..3_usize).prop_map(|size| Step::Kill { size }),
         6 => prop_oneof![1..300_u64, 300..3000_u64, 3000..70_000_u64]
             .prop_map(|millis| Step::Pass { millis }),
         3 => Just(Step::ConfirmLetter),
         1 => Just(Step::Resume),
+    ]
+}
+
+/// The external system is down now and then, and some records kill their workers.
+pub(crate) fn troubled_step() -> impl Strategy<Value = Step> {
+    let small = || 0..3_usize;
+    prop_oneof![
+        16 => (small(), 0..4_usize, 0..4_usize)
+            .prop_map(|(partition, key, size)| Step::Publish { partition, key, size }),
+        22 => Just(Step::PollAll),
+        9 => small().prop_map(|worker| Step::Outage { worker }),
+        9 => Just(Step::Kill { size: 0 }),
+        9 => small().prop_map(|worker| Step::Work { worker }),
+        12 => (200..5000_u64).prop_map(|millis| Step::Pass { millis }),
+        8 => small().prop_map(|partition| Step::Deliver { partition, count: 20 }),
+        4 => Just(Step::Join { window: 30, bytes: 20, linger: 0 }),
+        4 => step(),
     ]
 }
 

@@ -5,6 +5,7 @@ mod broker;
 mod history;
 mod naive;
 mod rules;
+mod trouble;
 mod world;
 
 use proptest::{prelude::*, test_runner::RngAlgorithm};
@@ -32,10 +33,17 @@ proptest! {
         rules in history::rules(),
         steps in prop::collection::vec(history::step(), 1..90),
     ) {
-        let mut world = World::new(rules);
-        for step in steps {
-            world.take(step);
-        }
-        world.finish();
+        World::new(rules).live(steps);
+    }
+
+    /// The same where the breaker opens and quarantine finds killers: nothing is
+    /// offered beyond what they allow, nobody is convicted against the rule, and
+    /// everything resolves once all is well.
+    #[test]
+    fn every_troubled_history_keeps_the_rules(
+        rules in history::rules(),
+        steps in prop::collection::vec(history::troubled_step(), 30..150),
+    ) {
+        World::new(rules).live(steps);
     }
 }

@@ -6,6 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use super::trouble::{Heard, Trouble};
 use danube_sidecar_core::{
     dispatch::{
         Admission, DeadLetter, Departure, Event, Held, OnExhausted, Ordering, RecordId, Settings,
@@ -21,8 +22,9 @@ use danube_sidecar_core::{
 pub(crate) struct Expected(&'static str, Arc<str>, u64, u32);
 
 impl Expected {
-    pub(crate) fn of(event: &Event) -> Self {
-        match event {
+    pub(crate) fn of(event: &Event) -> Option<Self> {
+        Some(match event {
+            Event::Breaker(_) | Event::Suspected { .. } => return None,
             Event::Resolved { partition, offset, how, .. } => {
                 Self(resolved(*how), Arc::clone(partition), *offset, 0)
             }
@@ -30,9 +32,8 @@ impl Expected {
             Event::GivenUp(letter) => Self::letter("given up", letter),
             Event::ResultTimeout { worker } => Self::timeout(*worker),
             Event::Suspended { record, attempt, .. } => Self::record("suspended", record, *attempt),
-            Event::Breaker(_) | Event::Suspected { .. } => Self("", "".into(), 0, 0),
             Event::Retrying { record, attempt, .. } => Self::record("retrying", record, *attempt),
-        }
+        })
     }
 
     fn letter(what: &'static str, letter: &DeadLetter) -> Self {
@@ -66,6 +67,11 @@ pub(super) struct Entry {
     pub(super) state: State,
     pub(super) attempt: u32,
     pub(super) crashes: u32,
+    pub(super) suspect: bool,
+    /// When it was alone in hand at a crash, being a suspect.
+    pub(super) alone: Vec<Instant>,
+    /// When it may be offered at the earliest, its last failure not having counted.
+    pub(super) early: Option<Instant>,
     pub(super) deliveries: Vec<(WorkerId, u64)>,
     pub(super) failures: u32,
     pub(super) counted: u32,
@@ -105,6 +111,7 @@ pub(crate) struct Model {
     pub(super) workers: Vec<Worker>,
     pub(super) successes: u64,
     pub(super) late_failures: u64,
+    pub(super) trouble: Trouble,
     pub(super) expected: Vec<Expected>,
 }
 
@@ -115,6 +122,10 @@ impl Entry {
 
     pub(super) fn is_unresolved(&self) -> bool {
         !matches!(self.state, State::Resolved | State::Forgotten)
+    }
+
+    pub(super) fn holds(&self) -> bool {
+        self.failures > 0 || self.suspect
     }
 
     pub(super) fn in_hand_at(&self, id: WorkerId) -> bool {
@@ -135,6 +146,7 @@ impl Model {
             workers: vec![],
             successes: 0,
             late_failures: 0,
+            trouble: Trouble::default(),
             expected: vec![],
         }
     }
@@ -163,6 +175,9 @@ impl Model {
             state: State::Waiting { not_before: None },
             attempt: 0,
             crashes: 0,
+            suspect: false,
+            alone: vec![],
+            early: None,
             deliveries: vec![],
             failures: 0,
             counted: 0,
@@ -221,6 +236,7 @@ impl Model {
         let worker =
             Worker { id, settings, issued: 0, draining: false, timed_out: false, left: false };
         self.workers.push(worker);
+        self.joined();
     }
 
     pub(crate) fn resize(&mut self, id: WorkerId, records: usize, bytes: usize) {
@@ -236,12 +252,9 @@ impl Model {
         self.worker(id).draining
     }
 
-    pub(crate) fn leave(&mut self, id: WorkerId, departure: Departure) {
+    pub(crate) fn leave(&mut self, id: WorkerId, departure: Departure, now: Instant) {
         self.worker_mut(id).left = true;
-        for entry in self.entries.iter_mut().filter(|entry| entry.in_hand_at(id)) {
-            entry.state = State::Waiting { not_before: None };
-            entry.crashes += u32::from(departure == Departure::Crashed);
-        }
+        self.comes_back(id, departure, now);
     }
 
     pub(crate) fn issued(&self, id: WorkerId) -> usize {
@@ -255,10 +268,13 @@ impl Model {
                 |range: &(DeliveryId, DeliveryId)| (range.0.0..=range.1.0).contains(&delivery);
             results.acked.iter().any(listed) && !failed.contains(&delivery)
         };
+        let mut heard = Heard::default();
         for at in 0..self.entries.len() {
             let entry = &self.entries[at];
             let mut mine = entry.deliveries.iter().filter(|(worker, _)| *worker == id);
             if entry.is_unresolved() && mine.any(|&(_, delivery)| acked(delivery)) {
+                heard.answered = true;
+                self.succeeded(at);
                 self.resolve(at, Resolution::Acked);
             }
         }
@@ -268,16 +284,26 @@ impl Model {
                 matches!(self.entries[at].state, State::InHand { worker, delivery, .. }
                     if worker == id && delivery == failure.delivery.0)
             });
+            heard.answered |=
+                current.is_some() && !matches!(failure.outcome, Outcome::Retry { .. });
             match (current, failure.outcome) {
                 (None, _) => self.late_failures += 1,
-                (Some(at), Outcome::Filtered) => self.resolve(at, Resolution::Filtered),
-                (Some(at), Outcome::Reject) => self.give_up(at, FailureClass::Reject),
+                (Some(at), Outcome::Filtered) => {
+                    self.succeeded(at);
+                    self.resolve(at, Resolution::Filtered);
+                }
+                (Some(at), Outcome::Reject) => {
+                    self.entries[at].suspect = false;
+                    self.give_up(at, FailureClass::Reject);
+                }
                 (Some(at), Outcome::Retry { after }) => {
+                    heard.retried.push(at);
                     self.entries[at].retry_after = after.unwrap_or_default();
                     self.retry(at, now);
                 }
             }
         }
+        self.heard(&heard, now);
     }
 
     fn retry(&mut self, at: usize, now: Instant) {
@@ -289,6 +315,7 @@ impl Model {
         entry.failures += 1;
         entry.first_failure.get_or_insert(now);
         entry.counted += u32::from(counts && entry.failures > 1);
+        entry.early = (!counts).then(|| now + entry.retry_after);
         if counts && entry.counted >= retry.max_retries {
             return match self.rules.on_exhausted {
                 OnExhausted::Suspend => self.happens(at, "suspended", State::Suspended),
@@ -341,11 +368,16 @@ impl Model {
             matches!(entry.state, State::InHand { worker, since, .. }
                 if worker == id && now - since >= timeout)
         };
+        let mut timed_out = vec![];
         for worker in self.workers.iter_mut().filter(|worker| !worker.left && !worker.timed_out) {
             if self.entries.iter().any(|entry| late(entry, worker.id)) {
                 (worker.timed_out, worker.draining) = (true, true);
                 self.expected.push(Expected::timeout(worker.id));
+                timed_out.push(worker.id);
             }
+        }
+        for id in timed_out {
+            self.timed_out(id, now);
         }
     }
 
@@ -374,7 +406,7 @@ impl Model {
         held
     }
 
-    fn give_up(&mut self, at: usize, class: FailureClass) {
+    pub(super) fn give_up(&mut self, at: usize, class: FailureClass) {
         let kept =
             class != FailureClass::Exhausted || self.rules.on_exhausted == OnExhausted::DeadLetter;
         if self.rules.dead_letters && kept {
@@ -393,6 +425,7 @@ impl Model {
     fn resolve(&mut self, at: usize, how: Resolution) {
         let entry = &mut self.entries[at];
         entry.state = State::Resolved;
+        entry.suspect = false;
         self.successes += u64::from(how == Resolution::Acked);
         self.expected.push(Expected::record(resolved(how), &entry.record, 0));
     }

@@ -2,9 +2,12 @@
 
 use std::time::Instant;
 
-use danube_sidecar_core::dispatch::{Dispatch, Offer, WorkerId};
+use danube_sidecar_core::dispatch::{Breaker, Dispatch, Offer, WorkerId};
 
-use super::naive::{Model, State, Worker};
+use super::{
+    naive::{Entry, Model, State, Worker},
+    trouble::LONGEST_ASIDE,
+};
 
 impl Model {
     /// Every offer keeps to the window, to its lane's order and to the backoff.
@@ -31,6 +34,8 @@ impl Model {
         assert_eq!(offer.delivery.0, self.worker(id).issued + 1);
         self.window_admits(id, entry.bytes);
         self.lane_admits(id, at);
+        self.quarantine_admits(id, at);
+        self.breaker_admits(at);
         let successes = self.successes;
         let entry = &mut self.entries[at];
         entry.attempt += 1;
@@ -59,20 +64,37 @@ impl Model {
             match before.state {
                 State::InHand { worker, .. } => {
                     assert_eq!(worker, id, "a lane in two workers' hands");
-                    let holds = before.failures > 0 && other < at;
+                    let holds = before.holds() && other < at;
                     assert!(!holds, "offered while a failed one of its lane is unresolved");
                 }
                 State::Waiting { .. } => assert!(other > at, "offered before an older one"),
                 State::Letter(_) | State::Suspended => {
-                    assert!(before.failures == 0 || other > at, "passed an exhausted one");
+                    assert!(!before.holds() || other > at, "passed an exhausted one");
                 }
                 State::Resolved | State::Forgotten => {}
             }
         }
     }
 
+    /// What the worker has not answered yet.
+    pub(crate) fn open_deliveries(&self, id: WorkerId) -> Vec<u64> {
+        let delivery = |entry: &Entry| match entry.state {
+            State::InHand { worker, delivery, .. } if worker == id => Some(delivery),
+            _ => None,
+        };
+        self.entries.iter().filter_map(delivery).collect()
+    }
+
+    /// Whether the worker has a record with a payload of this length in hand.
+    pub(crate) fn holds_size(&self, id: WorkerId, payload: usize) -> bool {
+        let held = |entry: &&Entry| entry.in_hand_at(id);
+        self.entries.iter().filter(held).any(|entry| entry.record.payload.len() == payload)
+    }
+
     /// The counts agree.
-    pub(crate) fn compare(&self, dispatch: &Dispatch) {
+    pub(crate) fn compare(&self, dispatch: &Dispatch, now: Instant) {
+        self.breaker_agrees(dispatch.breaker(), now);
+        self.suspicions_agree();
         let held = self.sum(|entry| entry.is_unresolved());
         assert_eq!((dispatch.held(), dispatch.unresolved()), (held, held.records));
         assert_eq!(dispatch.status().late_failures, self.late_failures);
@@ -95,6 +117,12 @@ impl Model {
         if open().next().is_none() || !open().all(roomy) {
             return;
         }
+        if self.trouble.breaker != Breaker::Closed {
+            return;
+        }
+        if self.entries.iter().any(|entry| entry.suspect) {
+            return self.no_suspect_is_left_out(now);
+        }
         for (at, entry) in self.entries.iter().enumerate() {
             let State::Waiting { not_before } = entry.state else { continue };
             let due = not_before.is_none_or(|at| at <= now);
@@ -105,6 +133,25 @@ impl Model {
                 same && before.is_unresolved() && waits_for
             });
             assert!(!due || behind, "{entry:?} could have been offered");
+        }
+    }
+
+    /// Where no worker holds anything, a suspect that is due and first in its lane is
+    /// on its way.
+    fn no_suspect_is_left_out(&self, now: Instant) {
+        let in_hand = |entry: &Entry| matches!(entry.state, State::InHand { .. });
+        if self.entries.iter().any(in_hand) {
+            return;
+        }
+        for (at, entry) in self.entries.iter().enumerate().filter(|(_, entry)| entry.suspect) {
+            let State::Waiting { not_before } = entry.state else { continue };
+            let due = not_before.is_none_or(|at| at + LONGEST_ASIDE <= now);
+            let mut others = self.entries.iter().enumerate();
+            let behind = others.any(|(other, before)| {
+                let same = entry.lane.is_some() && entry.lane == before.lane && other != at;
+                same && before.is_unresolved() && (other < at || before.holds())
+            });
+            assert!(!due || behind, "the suspect {entry:?} could have been offered");
         }
     }
 }

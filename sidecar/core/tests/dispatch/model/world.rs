@@ -42,7 +42,14 @@ impl World {
         }
     }
 
-    pub(crate) fn take(&mut self, step: Step) {
+    /// Takes all steps. From then on everything goes well, so everything must come
+    /// to its end.
+    pub(crate) fn live(&mut self, steps: Vec<Step>) {
+        steps.into_iter().for_each(|step| self.take(step));
+        self.finish();
+    }
+
+    fn take(&mut self, step: Step) {
         match step {
             Step::Publish { partition, key, size } => {
                 self.publish(partition % PARTITIONS, key, size)
@@ -60,16 +67,18 @@ impl World {
             Step::PollAll => self.poll_all(),
             Step::Flush => self.dispatch.flush(),
             Step::Results { worker, acked, failed } => self.results(worker, &acked, &failed),
+            Step::Outage { worker } => self.outage(worker),
+            Step::Work { worker } => self.work(worker),
+            Step::Kill { size } => self.kill(size),
             Step::Pass { millis } => self.pass(Duration::from_millis(millis)),
             Step::ConfirmLetter => self.confirm_letter(),
             Step::Resume => self.resume(),
         }
         self.look_at_events();
-        self.model.compare(&self.dispatch);
+        self.model.compare(&self.dispatch, self.now);
     }
 
-    /// From here on everything goes well, so everything must come to its end.
-    pub(crate) fn finish(&mut self) {
+    fn finish(&mut self) {
         while let Some(gone) = self.workers.iter().position(|&id| self.model.is_draining(id)) {
             self.leave(gone, true);
         }
@@ -191,7 +200,7 @@ impl World {
         let Some(id) = self.worker(worker) else { return };
         let departure = if crashed { Departure::Crashed } else { Departure::Released };
         self.dispatch.leave(self.now, id, departure);
-        self.model.leave(id, departure);
+        self.model.leave(id, departure, self.now);
         self.workers.retain(|&other| other != id);
     }
 
@@ -228,6 +237,31 @@ impl World {
             failures: failed.iter().map(fail).collect(),
         };
         self.answer(id, &results);
+    }
+
+    fn outage(&mut self, worker: usize) {
+        let Some(id) = self.worker(worker) else { return };
+        let open = self.model.open_deliveries(id).into_iter();
+        let fail = |delivery| failure(delivery, outcome(Answer::Retry));
+        self.answer(id, &Results { acked: vec![], failures: open.map(fail).collect() });
+    }
+
+    fn work(&mut self, worker: usize) {
+        let Some(id) = self.worker(worker) else { return };
+        let open = self.model.open_deliveries(id).into_iter();
+        let acked = open.map(|delivery| (DeliveryId(delivery), DeliveryId(delivery))).collect();
+        self.answer(id, &Results { acked, failures: vec![] });
+    }
+
+    /// A worker that crashes is followed by another.
+    fn kill(&mut self, size: usize) {
+        let kills = |id: &WorkerId| self.model.holds_size(*id, size * 100);
+        for id in self.workers.clone().into_iter().filter(kills).collect::<Vec<_>>() {
+            self.dispatch.leave(self.now, id, Departure::Crashed);
+            self.model.leave(id, Departure::Crashed, self.now);
+            self.workers.retain(|&other| other != id);
+            self.join(6, 10, 0);
+        }
     }
 
     fn answer_everything(&mut self) {
@@ -284,15 +318,21 @@ impl World {
                     self.model.finished(partition, *offset, at.attaches);
                 }
                 Event::DeadLetter(letter) => {
+                    self.model.look_at_letter(letter);
                     self.letters.push(letter.id);
                     self.model.lettered(&letter.record, letter.id);
                 }
+                Event::GivenUp(letter) => self.model.look_at_letter(letter),
                 Event::Retrying { record, not_before, .. } => {
                     self.model.waits(record, *not_before, self.now);
                 }
+                Event::Breaker(breaker) => self.model.breaker_is(*breaker, self.now),
+                Event::Suspected { fingerprint, suspicion } => {
+                    self.model.keep(*fingerprint, *suspicion);
+                }
                 _ => {}
             }
-            seen.push(Expected::of(&event));
+            seen.extend(Expected::of(&event));
         }
         self.model.expect(seen);
     }

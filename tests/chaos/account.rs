@@ -80,6 +80,8 @@ pub struct Counts {
     pub untold: u64,
     /// Publishes that the broker confirmed and forgot.
     pub forgotten: u64,
+    /// Rounds whose store felt that its disk was full: one that writes in place may not.
+    pub disks_felt: u64,
 }
 
 /// What a message is told by, whatever its offset means later.
@@ -107,6 +109,7 @@ pub fn account(round: &Round, evidence: &Evidence, injected: &[Kind], names: &Na
     account.verdict.counts.records = round.sequence.records;
     account.verdict.counts.skipped = evidence.skipped.len() as u64;
     account.verdict.counts.forgotten = evidence.forgotten.values().sum();
+    account.verdict.counts.disks_felt = u64::from(evidence.disk_felt);
     for line in &evidence.handled {
         account.handled.entry(identity_of(line)).or_default().push(line);
         account.verdict.counts.redeliveries += u64::from(line.attempt > 1);

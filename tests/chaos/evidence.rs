@@ -15,6 +15,9 @@ use crate::{
     sequence::Place,
 };
 
+/// How the system says that a disk is full.
+const DISK_FULL: &str = "No space left on device";
+
 /// A message's partition and offset.
 pub type Offset = (String, u64);
 
@@ -35,6 +38,8 @@ pub struct Evidence {
     pub handled: Vec<Handled>,
     /// What the source saw, in order.
     pub seen: Vec<Seen>,
+    /// Whether a sidecar said that its disk is full.
+    pub disk_felt: bool,
 }
 
 /// A message of the topic.
@@ -105,8 +110,9 @@ impl Evidence {
         Ok(())
     }
 
-    /// Reads what a sidecar said about gaps.
+    /// Reads what a sidecar said about gaps and its disk.
     pub fn of_sidecar(&mut self, log: &str) {
+        self.disk_felt |= log.contains(DISK_FULL);
         for line in log.lines().filter(|line| line.contains("passed over messages")) {
             let Ok(line) = serde_json::from_str::<Value>(line) else { continue };
             let number = |name: &str| line[name].as_u64();

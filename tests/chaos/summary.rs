@@ -76,6 +76,7 @@ impl std::ops::AddAssign<&Counts> for Counts {
         self.skipped += other.skipped;
         self.untold += other.untold;
         self.forgotten += other.forgotten;
+        self.disks_felt += other.disks_felt;
         for (class, count) in &other.letters {
             *self.letters.entry(class.clone()).or_default() += count;
         }
@@ -95,6 +96,7 @@ impl fmt::Display for Summary {
         writeln!(f, "{:>8}  messages that the broker passed over", counts.skipped)?;
         writeln!(f, "{:>8}  of them not told by a sidecar that could not know", counts.untold)?;
         writeln!(f, "{:>8}  publishes that the broker confirmed and forgot", counts.forgotten)?;
+        writeln!(f, "{:>8}  full disks that the store felt", counts.disks_felt)?;
         writeln!(f, "{:>8.1?}  longest round", self.longest)?;
         let broken = |word| self.broken.get(word).copied().unwrap_or_default();
         if self.failed > 0 {

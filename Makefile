@@ -6,11 +6,12 @@ PYTHON := .tools/venv/bin/python
 # What setup installs comes before what the machine may have (mosquitto, buf).
 export PATH := $(CURDIR)/.tools/bin:$(PATH)
 
-.PHONY: help setup demo build test lint test-rust test-languages test-demo doc clean
+.PHONY: help setup demo build test lint test-rust test-languages test-demo chaos test-chaos doc clean
 
 help:
 	@echo "make demo    10 000 real flights through Danube into SQLite, with a kill half way (about a minute once built)"
 	@echo "make test    everything that CI checks"
+	@echo "make chaos   kill, stop, cut and starve everything; every record accounted for (ROUNDS=n SEED=s ROUND=k)"
 	@echo "make lint    formatting, clippy, the protocol, licenses"
 	@echo "make doc     the Rust documentation, in target/doc"
 	@echo "make setup   install what the others need into .tools (they call it themselves)"
@@ -50,6 +51,21 @@ test-languages: setup
 test-demo: setup
 	cargo build --quiet --package danube-sidecar --package file-source
 	$(PYTHON) examples/demo/demo.py
+
+# Real processes, and faults while records are in flight (tests/chaos). ROUND=k plays one round of a seed.
+ROUNDS := 20
+CHAOS := $(if $(SEED),--seed $(SEED)) $(if $(ROUND),--round $(ROUND)) \
+	$(if $(PROFILE),--profile $(PROFILE)) $(if $(INTAKE),--intake $(INTAKE)) $(if $(JOBS),--jobs $(JOBS))
+
+chaos:
+	@tools/setup python faketime
+	@cargo build --quiet --package danube-sidecar --package danube-devbroker --package danube-sidecar-tests
+	@target/debug/chaos --rounds $(ROUNDS) $(CHAOS)
+
+# As many rounds as fit into five minutes.
+test-chaos: setup
+	cargo build --quiet --package danube-sidecar --package danube-devbroker --package danube-sidecar-tests
+	target/debug/chaos --for 300s
 
 doc:
 	tools/setup demo

@@ -1,0 +1,138 @@
+//! What is known of a round when it is over, from its journals, the broker's own
+//! files, and the sidecar's log.
+
+use std::{
+    collections::{HashMap, HashSet},
+    path::Path,
+};
+
+use anyhow::Context as _;
+use danube_devbroker::inspect::{self, Audited};
+use serde_json::Value;
+
+use crate::{
+    journal::{Handled, Seen},
+    sequence::Place,
+};
+
+/// How the system says that a disk is full.
+const DISK_FULL: &str = "No space left on device";
+
+/// A message's partition and offset.
+pub type Offset = (String, u64);
+
+/// What is known of a round.
+#[derive(Clone, Debug, Default)]
+pub struct Evidence {
+    /// The topic's messages, by partition, in the order of their offsets.
+    pub messages: Vec<Message>,
+    /// What was in the dead-letter topic.
+    pub letters: Vec<Letter>,
+    /// Publishes that the broker confirmed and forgot, by partition.
+    pub forgotten: HashMap<String, u64>,
+    /// What the broker passed over.
+    pub skipped: HashSet<Offset>,
+    /// What the sidecar says that the broker passed over.
+    pub gaps: Vec<Gap>,
+    /// What the sinks did, in order.
+    pub handled: Vec<Handled>,
+    /// What the source saw, in order.
+    pub seen: Vec<Seen>,
+    /// Whether a sidecar said that its disk is full.
+    pub disk_felt: bool,
+}
+
+/// A message of the topic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// The partition's own topic.
+    pub partition: String,
+    /// Offset in it.
+    pub offset: u64,
+    /// In milliseconds since 1970.
+    pub publish_time_ms: u64,
+    /// Its place in the external system.
+    pub place: Place,
+    /// Its routing key.
+    pub key: Option<String>,
+}
+
+/// A dead letter.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Letter {
+    /// Its routing key.
+    pub key: Option<String>,
+    /// Its payload.
+    pub payload: String,
+    /// Its attributes.
+    pub attributes: HashMap<String, String>,
+}
+
+/// Offsets that the sidecar says are missing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Gap {
+    /// The partition's own topic.
+    pub partition: String,
+    /// First missing offset.
+    pub first: u64,
+    /// Last missing offset.
+    pub last: u64,
+}
+
+impl Evidence {
+    /// Reads what the broker has in its data directory, of these two topics.
+    pub fn of_broker(&mut self, data_dir: &Path, topic: &str, letters: &str) -> anyhow::Result<()> {
+        for stored in inspect::stored(data_dir)? {
+            if is_of(&stored.id.topic, topic) {
+                self.messages.push(Message {
+                    place: place_of(&stored.attributes)?,
+                    partition: stored.id.topic,
+                    offset: stored.id.offset,
+                    publish_time_ms: stored.publish_time_ms,
+                    key: stored.key,
+                });
+            } else if stored.id.topic == letters {
+                self.letters.push(Letter {
+                    key: stored.key,
+                    payload: String::from_utf8_lossy(&stored.payload).into_owned(),
+                    attributes: stored.attributes,
+                });
+            }
+        }
+        for line in inspect::audited(data_dir)? {
+            if let Audited::Skipped { message, .. } = line {
+                self.skipped.insert((message.topic, message.offset));
+            }
+        }
+        for message in inspect::forgotten(data_dir)? {
+            *self.forgotten.entry(message.topic).or_default() += 1;
+        }
+        Ok(())
+    }
+
+    /// Reads what a sidecar said about gaps and its disk.
+    pub fn of_sidecar(&mut self, log: &str) {
+        self.disk_felt |= log.contains(DISK_FULL);
+        for line in log.lines().filter(|line| line.contains("passed over messages")) {
+            let Ok(line) = serde_json::from_str::<Value>(line) else { continue };
+            let number = |name: &str| line[name].as_u64();
+            let (Some(first), Some(last)) = (number("first"), number("last")) else { continue };
+            let partition = line["partition"].as_str().unwrap_or_default().to_owned();
+            self.gaps.push(Gap { partition, first, last });
+        }
+    }
+}
+
+/// Whether a stored topic is this one or a partition of it.
+fn is_of(stored: &str, topic: &str) -> bool {
+    let part = stored.strip_prefix(topic).and_then(|rest| rest.strip_prefix("-part-"));
+    stored == topic || part.is_some_and(|part| part.parse::<u32>().is_ok())
+}
+
+fn place_of(attributes: &HashMap<String, String>) -> anyhow::Result<Place> {
+    let number = |name: &str| -> anyhow::Result<u64> {
+        let value = attributes.get(name).with_context(|| format!("a message without {name}"))?;
+        Ok(value.parse()?)
+    };
+    Ok((number("x-source-partition")?, number("x-source-offset")?))
+}

@@ -77,6 +77,8 @@ impl<'p> Attachment<'p> {
         };
         let drain = Drain::new(now, patience, partition.mark.highest(), owed);
         partition.lease.attached(now);
+        // A mark that was on its way to the store ended with the attachment before.
+        partition.mark.kept(None);
         Self {
             partition,
             route: opened.route,

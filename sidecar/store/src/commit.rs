@@ -137,7 +137,8 @@ impl Committer {
         if self.ticked.elapsed() >= TICK {
             self.ticked = Instant::now();
             if let Err(error) = self.tick() {
-                tracing::warn!(%error, "the store is not well");
+                // The failure itself was told when it came.
+                tracing::debug!(%error, "the store is not well");
             }
         }
         let busy = self.unsynced
@@ -224,7 +225,11 @@ impl Committer {
     /// then the old one still answers reads.
     fn recover(&mut self) -> Result<(), StoreError> {
         let Some(failed) = &mut self.failed else { return Ok(()) };
-        if failed.tried.elapsed() < REOPEN_AFTER || !self.opener.worth_trying() {
+        if failed.tried.elapsed() < REOPEN_AFTER {
+            return Err(failed.error.clone());
+        }
+        failed.tried = Instant::now();
+        if !self.opener.worth_trying() {
             return Err(failed.error.clone());
         }
         // Its lock and its threads must be gone first.
@@ -238,7 +243,6 @@ impl Committer {
                 Ok(())
             }
             Err(error) => {
-                failed.tried = Instant::now();
                 failed.error = error.clone();
                 Err(error)
             }

@@ -21,6 +21,8 @@ mod clock;
 mod commit;
 mod consumers;
 mod error;
+#[cfg(test)]
+mod faults;
 mod inbox;
 mod keys;
 mod letters;

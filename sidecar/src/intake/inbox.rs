@@ -64,6 +64,9 @@ pub struct Inbox {
     trouble: Option<String>,
 }
 
+/// What the log remembers of each partition.
+type Remembered = Vec<(Arc<str>, Vec<Fingerprint>)>;
+
 /// Something that the store was asked for, done or failed.
 pub enum Stored {
     /// The messages are in the log from this sequence on.
@@ -71,7 +74,7 @@ pub enum Stored {
     /// The unresolved records up to this sequence, or the first of them.
     Read(u64, Result<Vec<Entry>, StoreError>),
     /// What the log remembers, after an append that may or may not have happened.
-    Recalled(Result<Vec<(Arc<str>, Vec<Fingerprint>)>, StoreError>),
+    Recalled(Result<Remembered, StoreError>),
     /// Resolutions.
     Marked(Vec<u64>, Result<(), StoreError>),
 }

@@ -56,12 +56,13 @@ pub struct Parts {
 /// How one sink's records are held.
 pub enum Intake {
     /// By the broker.
-    PassThrough(PassThrough),
+    PassThrough(Box<PassThrough>),
     /// By the local log.
     Inbox(Box<Inbox>),
 }
 
 /// Something that an intake waited for.
+#[allow(clippy::large_enum_variant, reason = "most are the large one, and none is kept")]
 pub enum Arrival {
     /// From the broker.
     Event(SubscriptionEvent),
@@ -100,9 +101,13 @@ impl Intake {
         let buffer = Arc::clone(&parts.buffer);
         let Some(settings) = &parts.inbox else {
             let (subscriptions, window) = (start(), parts.broker_window);
-            return Ok(Self::PassThrough(PassThrough::new(subscriptions, window, buffer)));
+            return Ok(Self::PassThrough(Box::new(PassThrough::new(
+                subscriptions,
+                window,
+                buffer,
+            ))));
         };
-        let log = parts.store.inbox(&parts.connector, settings.clone()).await?;
+        let log = parts.store.inbox(&parts.connector, *settings).await?;
         // The memory of repeats first: they come with the first attach.
         let seen = log.seen().await?;
         Ok(Self::Inbox(Box::new(Inbox::new(start(), log, seen, buffer))))

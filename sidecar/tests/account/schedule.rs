@@ -277,7 +277,9 @@ fn start(
         letters: None,
         create_topics: false,
         broker_window,
-        buffer: Arc::new(Buffers::new(if seed % 2 == 0 { 1 << 20 } else { 8 << 10 }).share()),
+        buffer: Arc::new(
+            Buffers::new(if seed.is_multiple_of(2) { 1 << 20 } else { 8 << 10 }).share(),
+        ),
         patience: Duration::from_secs(1),
         shutdown: shutdown.clone(),
         shutdown_timeout: Duration::from_secs(5),

@@ -135,7 +135,7 @@ impl Starting {
             connector: self.plan.connector.name.clone(),
             danube: Arc::clone(danube),
             store: store.clone(),
-            inbox: inbox.clone(),
+            inbox: *inbox,
             subscriptions: self.plan.subscriptions.clone(),
             create_topics: *create_topics,
             broker_window: *broker_window,

@@ -201,14 +201,16 @@ impl Dispatch {
         self.events.pop_front()
     }
 
-    /// When to call [`advance`](Self::advance) and poll again, if nothing happens
-    /// before.
-    pub fn next_wakeup(&self) -> Option<Instant> {
+    /// When after `now` to call [`advance`](Self::advance) and poll again, if nothing
+    /// happens before. What is due at `now` and was not done by that is left out: it
+    /// waits for something else than time, such as room at its worker.
+    pub fn next_wakeup(&self, now: Instant) -> Option<Instant> {
         let retry = self.retries.first().map(|&(due, _)| due);
         let workers = self.workers.iter().flat_map(|(&id, worker)| {
             [self.result_deadline(worker), self.batch_deadline(id, worker)]
         });
-        workers.chain([retry, self.circuit.wakeup()]).flatten().min()
+        let moments = workers.chain([retry, self.circuit.wakeup()]).flatten();
+        moments.filter(|&at| at > now).min()
     }
 
     /// Lets time pass: ends backoffs and pauses, and finds result timeouts. `poll_batch` does

@@ -88,7 +88,8 @@ impl Driver {
                     self.dispatch.dead_lettered(now(), record);
                 }
                 () = self.suspicions.write() => {}
-                () = sleep_until(wakeup.into()) => self.dispatch.advance(now()),
+                // The next turn does what is due.
+                () = sleep_until(wakeup.into()) => {}
                 _ = probes.tick() => self.probe(),
                 () = shutdown.cancelled(), if self.deadline.is_none() => self.drain(),
             }
@@ -97,18 +98,16 @@ impl Driver {
     }
 
     fn next_wakeup(&self) -> Instant {
-        let far = now() + Duration::from_secs(3600);
+        let now = now();
         let patience = self.alone_since.map(|since| since + self.parts.patience);
-        let patience = patience.filter(|&at| at > now());
-        [self.dispatch.next_wakeup(), self.deadline, patience]
-            .into_iter()
-            .flatten()
-            .min()
-            .unwrap_or(far)
+        let patience = patience.filter(|&at| at > now);
+        let moments = [self.dispatch.next_wakeup(now), self.deadline, patience];
+        moments.into_iter().flatten().min().unwrap_or(now + Duration::from_secs(3600))
     }
 
     /// Carries out what the core decided.
     fn turn(&mut self) {
+        self.dispatch.advance(now());
         self.carry_out_events();
         let wanted = self.wants_records();
         self.intake.turn(wanted, &mut self.dispatch);

@@ -33,7 +33,7 @@ use crate::{
 pub struct InboxSettings {
     /// Whether an append waits for the disk, not only for the operating system.
     pub fsync: bool,
-    /// Most bytes of records, as stored. The database needs up to about 200 MiB
+    /// Most bytes of records, as stored. The database needs up to about 400 MiB
     /// more for its journal, and for what it has not given back yet.
     pub max_bytes: u64,
     /// How long resolved records are kept for a replay, at the least; but the room

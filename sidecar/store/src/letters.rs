@@ -197,8 +197,21 @@ impl Letters {
     /// # Errors
     /// When the database fails, or a letter cannot be read.
     pub async fn purge(&self, filter: &LetterFilter) -> Result<u64, StoreError> {
-        let ids: Vec<u64> = self.list(filter).await?.iter().map(|letter| letter.id).collect();
-        self.write(move |shelf, session| Ok(shelf.purge(&mut session.tx, &ids)?)).await
+        let mut after = filter.after_id.unwrap_or(0);
+        let mut left = filter.limit.unwrap_or(usize::MAX);
+        let mut purged = 0;
+        while left > 0 {
+            // Step by step: only one step's payloads are in memory.
+            let step = self.read(move |shelf, session| shelf.read(&session.tx, after, STEP_BYTES));
+            let Some((letters, last)) = step.await? else { break };
+            let wanted = letters.iter().filter(|letter| filter.wants(letter));
+            let ids: Vec<u64> = wanted.map(|letter| letter.id).take(left).collect();
+            left -= ids.len();
+            after = last;
+            purged +=
+                self.write(move |shelf, session| Ok(shelf.purge(&mut session.tx, &ids)?)).await?;
+        }
+        Ok(purged)
     }
 
     /// What there is, as of the last change. Nothing until the first call of

@@ -21,13 +21,13 @@ mod clock;
 mod commit;
 mod consumers;
 mod error;
-#[cfg(test)]
-mod faults;
 mod inbox;
 mod keys;
 mod letters;
 mod positions;
 mod suspicions;
+#[cfg(test)]
+mod tests;
 mod transaction;
 mod writer;
 

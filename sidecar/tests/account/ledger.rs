@@ -30,6 +30,7 @@ pub struct Message {
     /// Place in the order of publication.
     pub order: u64,
     pub attempts: u32,
+    occurred: bool,
     pub effects: u32,
     pub letters: Vec<String>,
     pub filtered: u32,
@@ -46,8 +47,8 @@ pub struct Ledger {
 #[derive(Default)]
 pub struct Inner {
     pub messages: HashMap<Fingerprint, Message>,
-    /// First effects of each key, in the order in which they happened.
-    first_effects: BTreeMap<u8, Vec<u64>>,
+    /// First occurrences of each key's records at workers, as they happened.
+    occurrences: BTreeMap<u8, Vec<u64>>,
     /// Effects that may happen twice, as faults come.
     pub bound: u64,
     /// Dead letters that may come twice.
@@ -76,6 +77,7 @@ impl Inner {
             fate,
             order: self.published,
             attempts: 0,
+            occurred: false,
             effects: 0,
             letters: Vec::new(),
             filtered: 0,
@@ -97,10 +99,14 @@ impl Inner {
     pub fn effect(&mut self, fingerprint: Fingerprint) {
         let message = self.messages.get_mut(&fingerprint).expect("only what was published comes");
         message.effects += 1;
-        if message.effects == 1
-            && let Some(key) = message.key
-        {
-            self.first_effects.entry(key).or_default().push(message.order);
+    }
+
+    /// A worker has the record before it, for the first time or again.
+    pub fn occurred(&mut self, fingerprint: Fingerprint) {
+        let message = self.messages.get_mut(&fingerprint).expect("only what was published comes");
+        let first = !std::mem::replace(&mut message.occurred, true);
+        if let (true, Some(key)) = (first, message.key) {
+            self.occurrences.entry(key).or_default().push(message.order);
         }
     }
 
@@ -139,8 +145,8 @@ impl Inner {
         assert!(twice <= self.bound, "{twice} duplicates, at most {} are allowed", self.bound);
         let bound = self.letters_bound;
         assert!(letters <= bound, "{letters} dead letters came twice, at most {bound} are allowed");
-        for (key, orders) in &self.first_effects {
-            assert!(orders.is_sorted(), "key {key} was written out of order: {orders:?}");
+        for (key, orders) in &self.occurrences {
+            assert!(orders.is_sorted(), "key {key} came out of order: {orders:?}");
         }
     }
 }

@@ -16,7 +16,6 @@ use std::{env, panic, thread};
 const SCHEDULES: u64 = 10_000;
 
 #[test]
-#[ignore = "hangs at some seeds: see the limits in ARCHITECTURE.md"]
 fn published_equals_delivered_equals_effects_whatever_dies() {
     if let Some(seed) = number("SEED") {
         return schedule::run(seed);

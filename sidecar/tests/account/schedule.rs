@@ -278,7 +278,7 @@ fn start(
         create_topics: false,
         broker_window,
         buffer: Arc::new(
-            Buffers::new(if seed.is_multiple_of(2) { 1 << 20 } else { 8 << 10 }).share(),
+            Buffers::new(if seed.is_multiple_of(2) { 1 << 20 } else { 64 << 10 }).share(),
         ),
         patience: Duration::from_secs(1),
         shutdown: shutdown.clone(),

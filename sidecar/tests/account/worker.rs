@@ -45,8 +45,6 @@ pub struct Worker {
     random: StdRng,
     /// What it has not told the sidecar the end of.
     in_hand: HashMap<DeliveryId, Fingerprint>,
-    /// Records that failed, by key: those behind them in a batch must wait too.
-    failed: HashMap<Arc<str>, Fingerprint>,
 }
 
 impl Worker {
@@ -57,8 +55,6 @@ impl Worker {
         let mut open = SinkOpen { caller, ..SinkOpen::default() };
         open.delivery.window_records = Some(settings.window);
         open.retry.initial_backoff = Some(Duration::from_millis(10));
-        // Those that wait behind a failed one answer RETRY too: not their own fault.
-        open.retry.max_retries = Some(20);
         let joined = timeout(Duration::from_secs(5), sink.join(open)).await;
         let seat = joined.ok()?.ok()?;
         Some(Self {
@@ -67,7 +63,6 @@ impl Worker {
             settings,
             random: StdRng::seed_from_u64(seed),
             in_hand: HashMap::new(),
-            failed: HashMap::new(),
         })
     }
 
@@ -121,26 +116,12 @@ impl Worker {
             code: "TEST".to_owned(),
             message: String::new(),
         };
+        ledger.occurred(offer.fingerprint);
         if *self.settings.outage.borrow() {
-            if let Some(key) = &offer.record.key {
-                self.failed.entry(Arc::clone(key)).or_insert(offer.fingerprint);
-            }
             results.failures.push(failure(Outcome::Retry { after: None }));
             return Ok(());
         }
-        let waits_for = offer.record.key.as_ref().and_then(|key| self.failed.get(key));
-        if waits_for.is_some_and(|failed| *failed != offer.fingerprint) {
-            results.failures.push(failure(Outcome::Retry { after: None }));
-            return Ok(());
-        }
-        let fate = ledger.attempted(offer.fingerprint);
-        if let Some(key) = &offer.record.key {
-            match fate {
-                Fate::Flaky(_) => _ = self.failed.insert(Arc::clone(key), offer.fingerprint),
-                _ => _ = self.failed.remove(key),
-            }
-        }
-        match fate {
+        match ledger.attempted(offer.fingerprint) {
             Fate::Well => {
                 ledger.effect(offer.fingerprint);
                 results.acked.push((offer.delivery, offer.delivery));

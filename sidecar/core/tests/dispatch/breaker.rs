@@ -66,7 +66,7 @@ fn an_ack_in_the_same_frame_keeps_it_closed() {
 #[test]
 fn after_a_pause_one_record_is_offered_the_oldest() {
     let (mut bench, worker) = opened();
-    assert!(bench.dispatch.next_wakeup().is_some_and(|at| at <= bench.now + PAUSE));
+    assert!(bench.dispatch.next_wakeup(bench.now).is_some_and(|at| at <= bench.now + PAUSE));
     bench.pass(PAUSE);
     assert_eq!(bench.breakers(), [Breaker::HalfOpen]);
     assert_eq!(bench.offered(worker), [(0, 2)]);
@@ -250,7 +250,7 @@ fn a_trial_goes_to_another_worker_when_that_of_the_first_choice_does_not_ask() {
     let (mut bench, workers) = opened_by_two();
     let other = workers[1 - first.expect("a trial")];
     assert_eq!(bench.offered(other), []);
-    bench.now = bench.dispatch.next_wakeup().expect("the end of its patience");
+    bench.now = bench.dispatch.next_wakeup(bench.now).expect("the end of its patience");
     assert_eq!(bench.offered(other).len(), 1);
 }
 

@@ -161,7 +161,7 @@ impl Sim {
         let busy = self.processes.iter().filter(|p| p.id.is_none() || !p.queue.is_empty());
         let trickle = self.start + TRICKLE * (self.account.trickled + 1);
         let moments = busy.map(|process| process.next).chain(self.next_kill).chain([trickle]);
-        let next = moments.chain(self.bench.dispatch.next_wakeup()).min();
+        let next = moments.chain(self.bench.dispatch.next_wakeup(self.bench.now)).min();
         let next = next.unwrap_or_else(|| panic!("stuck: {:?}", self.bench.dispatch.status()));
         assert!(next - self.start < Duration::from_secs(36_000), "it never ends");
         next.max(self.bench.now)

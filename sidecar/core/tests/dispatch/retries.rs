@@ -27,7 +27,7 @@ fn a_failed_record_is_offered_again_when_its_backoff_ends() {
     let (mut bench, worker) = in_hand(settings());
     bench.retry(worker, 1);
     let due = not_before(&mut bench);
-    assert_eq!(bench.dispatch.next_wakeup().map(|at| at.min(due)), Some(due));
+    assert_eq!(bench.dispatch.next_wakeup(bench.now).map(|at| at.min(due)), Some(due));
     bench.now = due - Duration::from_nanos(1);
     assert_eq!(bench.offered(worker), []);
     bench.now = due;

@@ -85,6 +85,15 @@ fn without_a_linger_what_is_there_goes() {
 }
 
 #[test]
+fn a_batch_that_nobody_fetches_asks_for_no_wakeup() {
+    let mut bench = Bench::new(settings());
+    bench.join(WorkerSettings { linger: LINGER, ..worker() });
+    bench.admit(None, [0]);
+    bench.pass(LINGER);
+    assert_eq!(bench.dispatch.next_wakeup(bench.now), None);
+}
+
+#[test]
 fn with_a_linger_a_batch_waits_for_its_oldest_record_to_be_that_old() {
     let mut bench = Bench::new(settings());
     let worker = bench.join(WorkerSettings { linger: LINGER, ..worker() });
@@ -92,7 +101,7 @@ fn with_a_linger_a_batch_waits_for_its_oldest_record_to_be_that_old() {
     bench.pass(LINGER / 2);
     bench.admit(None, [1]);
     assert_eq!(bench.offered(worker), []);
-    assert_eq!(bench.dispatch.next_wakeup(), Some(bench.now + LINGER / 2));
+    assert_eq!(bench.dispatch.next_wakeup(bench.now), Some(bench.now + LINGER / 2));
     bench.pass(LINGER / 2);
     assert_eq!(bench.offered(worker), [(0, 1), (1, 1)]);
 }

@@ -149,7 +149,7 @@ fn a_worker_that_gives_no_result_in_time_is_named_once() {
     let worker = bench.join(worker());
     bench.admit(Some("a"), [0]);
     bench.offered(worker);
-    assert_eq!(bench.dispatch.next_wakeup(), Some(bench.now + timeout));
+    assert_eq!(bench.dispatch.next_wakeup(bench.now), Some(bench.now + timeout));
     bench.pass(timeout - Duration::from_millis(1));
     assert!(bench.events().is_empty());
     bench.pass(Duration::from_millis(1));

@@ -216,7 +216,7 @@ impl World {
             self.model.offered(id, &batch, self.now);
         }
         self.model.nothing_is_left_out(self.now);
-        let wakeup = self.dispatch.next_wakeup();
+        let wakeup = self.dispatch.next_wakeup(self.now);
         assert!(wakeup.is_none_or(|at| at > self.now), "it wants to be woken in the past");
     }
 

@@ -6,12 +6,13 @@ PYTHON := .tools/venv/bin/python
 # What setup installs comes before what the machine may have (mosquitto, buf).
 export PATH := $(CURDIR)/.tools/bin:$(PATH)
 
-.PHONY: help setup demo build test lint test-rust test-languages test-demo chaos test-chaos doc clean
+.PHONY: help setup demo build test lint test-rust test-languages test-demo chaos test-chaos sabotage doc clean
 
 help:
 	@echo "make demo    10 000 real flights through Danube into SQLite, with a kill half way (about a minute once built)"
 	@echo "make test    everything that CI checks"
 	@echo "make chaos   kill, stop, cut and starve everything; every record accounted for (ROUNDS=n SEED=s ROUND=k)"
+	@echo "make sabotage  make the code wrong, a patch at a time, and see its test fail"
 	@echo "make lint    formatting, clippy, the protocol, licenses"
 	@echo "make doc     the Rust documentation, in target/doc"
 	@echo "make setup   install what the others need into .tools (they call it themselves)"
@@ -66,6 +67,11 @@ chaos:
 test-chaos: setup
 	cargo build --quiet --package danube-sidecar --package danube-devbroker --package danube-sidecar-tests
 	target/debug/chaos --for 300s
+
+# Does a test notice when the code is wrong (tests/sabotage)?
+sabotage:
+	@tools/setup demo
+	@tools/sabotage
 
 doc:
 	tools/setup demo

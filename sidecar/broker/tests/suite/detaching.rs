@@ -97,7 +97,8 @@ async fn a_broker_that_comes_back_finds_a_detached_subscription_detached() {
     reader.subscription.detach();
     let _broker = Broker::embedded(Config { listen, ..lasting }).await;
     publish(&*cluster.publisher(producer(&topic, 0)), message("3")).await;
-    assert!(!reader.passed(|event| matches!(event, SubscriptionEvent::Attached { .. })));
+    let attaches = |event: &SubscriptionEvent| matches!(event, SubscriptionEvent::Attached { .. });
+    assert_eq!(reader.count_during(Duration::from_millis(300), attaches).await, 0);
     reader.subscription.attach();
 
     let mut seen = BTreeSet::new();

@@ -212,13 +212,16 @@ impl Reader {
         if let Some(at) = self.passed.iter().position(&wanted) {
             return self.passed.remove(at).unwrap();
         }
-        loop {
-            let event = self.read().await;
-            if wanted(&event) {
-                return event;
+        let reading = async {
+            loop {
+                let event = self.read().await;
+                if wanted(&event) {
+                    return event;
+                }
+                self.passed.push_back(event);
             }
-            self.passed.push_back(event);
-        }
+        };
+        tokio::time::timeout(PATIENCE, reading).await.expect("what is waited for comes in time")
     }
 
     /// How many such events come within `span`.

@@ -103,3 +103,88 @@ fn stored(position: publish::Position) -> Position {
         metadata: position.metadata,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use async_trait::async_trait;
+    use danube_sidecar_store::{Checkpoint, StoreError};
+
+    use super::*;
+
+    /// Fails as told, the last one first, and then takes everything.
+    #[derive(Debug, Default)]
+    struct Failing {
+        failures: Mutex<Vec<CheckpointError>>,
+        taken: Mutex<Vec<Position>>,
+    }
+
+    #[async_trait]
+    impl Checkpoints for Failing {
+        async fn next_epoch(&self, _: &str) -> Result<u64, CheckpointError> {
+            Ok(1)
+        }
+
+        async fn checkpoint(&self, _: &str) -> Result<Checkpoint, CheckpointError> {
+            Ok(Checkpoint::default())
+        }
+
+        async fn commit_positions(
+            &self,
+            _: &str,
+            _: u64,
+            positions: &[Position],
+        ) -> Result<(), CheckpointError> {
+            if let Some(failure) = self.failures.lock().unwrap().pop() {
+                return Err(failure);
+            }
+            self.taken.lock().unwrap().extend_from_slice(positions);
+            Ok(())
+        }
+
+        async fn replace(&self, _: &str, _: &[Position]) -> Result<(), CheckpointError> {
+            Ok(())
+        }
+    }
+
+    /// What becomes of a commit, and the positions that are durable then.
+    async fn commit(failures: Vec<CheckpointError>) -> (Durable, Vec<Position>) {
+        let checkpoints =
+            Arc::new(Failing { failures: Mutex::new(failures), ..Failing::default() });
+        let mut commits = Commits::new(Target {
+            checkpoints: checkpoints.clone(),
+            key: "source/files".into(),
+            connector: "files".into(),
+            epoch: 1,
+            trouble: watch::Sender::new(None),
+        });
+        let position =
+            publish::Position { source_partition: "a.csv".into(), offset: 7, metadata: None };
+        commits.push(Commit { number: 3, positions: vec![position] });
+        let durable = commits.next().await.unwrap();
+        let taken = checkpoints.taken.lock().unwrap().clone();
+        (durable, taken)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_commit_that_fails_is_tried_again_until_its_positions_are_durable() {
+        let gone = || CheckpointError::Store(StoreError::Gone { path: "store".into() });
+
+        let (durable, taken) = commit(vec![gone(), gone()]).await;
+
+        assert!(matches!(durable, Durable::Committed { number: 3 }));
+        assert_eq!(taken.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_stale_epoch_ends_the_session_and_moves_nothing() {
+        let connector = "files".to_owned();
+        let stale = CheckpointError::StaleEpoch { connector, epoch: 1, latest: 2 };
+
+        let (durable, taken) = commit(vec![stale]).await;
+
+        assert!(matches!(durable, Durable::Superseded));
+        assert_eq!(taken, []);
+    }
+}

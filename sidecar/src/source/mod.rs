@@ -8,7 +8,6 @@ mod session;
 
 use std::{sync::Arc, time::Duration};
 
-use danube_sidecar_broker::Cluster;
 use danube_sidecar_store::{CheckpointError, Checkpoints, Letters, Position};
 use tokio::sync::{Mutex, mpsc, oneshot, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -21,6 +20,7 @@ use self::{
 };
 use crate::{
     config::{self, Connector, Policy},
+    danube::Danube,
     refusal::Refusal,
     session::{FromSource, SourceOpen},
 };
@@ -150,7 +150,7 @@ pub struct Rejected {
 #[derive(Clone)]
 pub struct Parts {
     /// The Danube cluster.
-    pub cluster: Cluster,
+    pub danube: Arc<dyn Danube>,
     /// Where positions and epochs are durable.
     pub checkpoints: Arc<dyn Checkpoints>,
     /// Local copies of its dead letters; none without a data directory.
@@ -212,7 +212,7 @@ impl Source {
         });
         let session = Session::new(session::Parts {
             commits,
-            publishers: Publishers::new(self.parts.cluster.clone(), &self.plan, &producers),
+            publishers: Publishers::new(&self.parts.danube, &self.plan, &producers),
             connector: self.plan.clone(),
             epoch,
             can_drain: open.caller.capabilities.drain,

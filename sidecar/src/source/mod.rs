@@ -179,7 +179,9 @@ impl Source {
         if self.parts.shutdown.is_cancelled() {
             return Err(Refusal::ShuttingDown);
         }
-        if let Some(before) = running.take() {
+        // It stays until it is replaced: the connector may go away meanwhile, and then the
+        // next one waits for it.
+        if let Some(before) = running.as_mut() {
             before.end().await;
         }
         // From here on the session before cannot move a position, settled or not.
@@ -303,7 +305,7 @@ impl Running {
     }
 
     /// Ends the session and waits, within bounds, until its records are settled.
-    async fn end(mut self) {
+    async fn end(&mut self) {
         self.supersede.cancel();
         // A session that does not settle in time is fenced by its epoch anyway.
         let _ = tokio::time::timeout(SETTLE, self.settled.wait_for(|settled| *settled)).await;

@@ -257,7 +257,7 @@ impl Connectors {
     fn source_parts(&self, connector: &Connector) -> source::Parts {
         source::Parts {
             letters: self.letters(connector),
-            cluster: self.parts.cluster.clone(),
+            danube: Arc::new(self.parts.cluster.clone()),
             checkpoints: Arc::clone(&self.parts.checkpoints),
             shutdown: self.parts.shutdown.clone(),
             shutdown_timeout: self.config.sidecar.shutdown_timeout,

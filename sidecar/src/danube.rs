@@ -1,4 +1,4 @@
-//! What sinks need of Danube. The cluster gives it; tests put other brokers in its
+//! What sinks and sources need of Danube. The cluster gives it; tests put other brokers in its
 //! place.
 
 use std::sync::Arc;

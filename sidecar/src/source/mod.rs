@@ -8,7 +8,6 @@ mod session;
 
 use std::{sync::Arc, time::Duration};
 
-use danube_sidecar_broker::Cluster;
 use danube_sidecar_store::{CheckpointError, Checkpoints, Letters, Position};
 use tokio::sync::{Mutex, mpsc, oneshot, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -21,6 +20,7 @@ use self::{
 };
 use crate::{
     config::{self, Connector, Policy},
+    danube::Danube,
     refusal::Refusal,
     session::{FromSource, SourceOpen},
 };
@@ -150,7 +150,7 @@ pub struct Rejected {
 #[derive(Clone)]
 pub struct Parts {
     /// The Danube cluster.
-    pub cluster: Cluster,
+    pub danube: Arc<dyn Danube>,
     /// Where positions and epochs are durable.
     pub checkpoints: Arc<dyn Checkpoints>,
     /// Local copies of its dead letters; none without a data directory.
@@ -179,7 +179,9 @@ impl Source {
         if self.parts.shutdown.is_cancelled() {
             return Err(Refusal::ShuttingDown);
         }
-        if let Some(before) = running.take() {
+        // It stays until it is replaced: the connector may go away meanwhile, and then the
+        // next one waits for it.
+        if let Some(before) = running.as_mut() {
             before.end().await;
         }
         // From here on the session before cannot move a position, settled or not.
@@ -212,7 +214,7 @@ impl Source {
         });
         let session = Session::new(session::Parts {
             commits,
-            publishers: Publishers::new(self.parts.cluster.clone(), &self.plan, &producers),
+            publishers: Publishers::new(&self.parts.danube, &self.plan, &producers),
             connector: self.plan.clone(),
             epoch,
             can_drain: open.caller.capabilities.drain,
@@ -303,7 +305,7 @@ impl Running {
     }
 
     /// Ends the session and waits, within bounds, until its records are settled.
-    async fn end(mut self) {
+    async fn end(&mut self) {
         self.supersede.cancel();
         // A session that does not settle in time is fenced by its epoch anyway.
         let _ = tokio::time::timeout(SETTLE, self.settled.wait_for(|settled| *settled)).await;

@@ -5,9 +5,12 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use danube_sidecar_broker::{Cluster, ProducerSpec, Publisher};
+use danube_sidecar_broker::{ProducerSpec, Publisher};
 
-use crate::config::{self, Connector};
+use crate::{
+    config::{self, Connector},
+    danube::Danube,
+};
 
 /// The declared topics of a session and its dead-letter topic.
 pub(super) struct Publishers {
@@ -17,20 +20,20 @@ pub(super) struct Publishers {
 
 /// One topic to publish to; connected with the first record.
 pub(super) struct Destination {
-    cluster: Cluster,
+    danube: Arc<dyn Danube>,
     spec: ProducerSpec,
     publisher: OnceLock<Arc<dyn Publisher>>,
 }
 
 impl Publishers {
     pub(super) fn new(
-        cluster: Cluster,
+        danube: &Arc<dyn Danube>,
         connector: &Connector,
         producers: &[config::Producer],
     ) -> Self {
         let destination = |spec| {
-            let cluster = cluster.clone();
-            Arc::new(Destination { cluster, spec, publisher: OnceLock::new() })
+            let danube = Arc::clone(danube);
+            Arc::new(Destination { danube, spec, publisher: OnceLock::new() })
         };
         let declared = producers.iter().map(|producer| {
             let topic: Arc<str> = producer.topic.as_str().into();
@@ -89,6 +92,6 @@ impl Destination {
 
     /// The publisher, connected at the first call.
     pub(super) fn publisher(&self) -> &Arc<dyn Publisher> {
-        self.publisher.get_or_init(|| self.cluster.publisher(self.spec.clone()))
+        self.publisher.get_or_init(|| self.danube.publisher(self.spec.clone()))
     }
 }

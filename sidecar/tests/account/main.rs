@@ -1,29 +1,43 @@
-//! The account of every record, in virtual time: the real driver, intake, delivery
-//! rules and store (in memory), between a simulated broker and simulated workers,
-//! while all of them are killed, cut off and slowed down by a seeded schedule.
+//! The account of every record, in virtual time: everything that decides runs as it is,
+//! between a simulated broker and simulated connectors, while all of them are killed,
+//! cut off and slowed down by a seeded schedule.
 //!
-//! `SCHEDULES=100000 cargo test -p danube-sidecar --test account` runs more of them;
-//! `SEED=n` runs one again.
+//! `SCHEDULES=100000 cargo test -p danube-sidecar --test account` plays more of them;
+//! `SEED=n` plays one again, and tells what happened in it where it fails.
 
-mod broker;
-mod ledger;
-mod schedule;
-mod worker;
+mod sinks;
+mod sources;
 
-use std::{env, panic, thread};
+use std::{
+    cell::Cell,
+    env, panic,
+    sync::Once,
+    thread::{self},
+};
 
 /// Schedules of a plain test run.
 const SCHEDULES: u64 = 10_000;
 
 #[test]
 fn published_equals_delivered_equals_effects_whatever_dies() {
+    play(sinks::run);
+}
+
+#[test]
+fn produced_equals_published_equals_committed_whatever_dies() {
+    play(sources::run);
+}
+
+/// Plays all schedules, on all processors.
+fn play(schedule: fn(u64)) {
+    notice_panics();
     if let Some(seed) = number("SEED") {
-        return schedule::run(seed);
+        return play_one(schedule, seed);
     }
     let schedules = number("SCHEDULES").unwrap_or(SCHEDULES);
     let threads = thread::available_parallelism().map_or(1, usize::from) as u64;
     let runs: Vec<Vec<u64>> = thread::scope(|scope| {
-        let spawn = |first| scope.spawn(move || run_every(first, threads, schedules));
+        let spawn = |first| scope.spawn(move || play_every(schedule, first, threads, schedules));
         let running: Vec<_> = (0..threads).map(spawn).collect();
         running.into_iter().map(|thread| thread.join().expect("it catches panics")).collect()
     });
@@ -32,9 +46,33 @@ fn published_equals_delivered_equals_effects_whatever_dies() {
 }
 
 /// The seeds that fail, the first few of them.
-fn run_every(first: u64, step: u64, until: u64) -> Vec<u64> {
+fn play_every(schedule: fn(u64), first: u64, step: u64, until: u64) -> Vec<u64> {
     let seeds = (first..until).step_by(step as usize);
-    seeds.filter(|&seed| panic::catch_unwind(|| schedule::run(seed)).is_err()).take(5).collect()
+    let fails = |&seed: &u64| panic::catch_unwind(|| play_one(schedule, seed)).is_err();
+    seeds.filter(fails).take(5).collect()
+}
+
+thread_local! {
+    /// Whether something panicked on this thread, a task too.
+    static PANICKED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// A panic in a task ends only that task, so the schedule could go well nevertheless.
+fn play_one(schedule: fn(u64), seed: u64) {
+    PANICKED.set(false);
+    schedule(seed);
+    assert!(!PANICKED.get(), "a task panicked at seed {seed}");
+}
+
+fn notice_panics() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let before = panic::take_hook();
+        panic::set_hook(Box::new(move |info| {
+            PANICKED.set(true);
+            before(info);
+        }));
+    });
 }
 
 fn number(variable: &str) -> Option<u64> {

@@ -23,7 +23,7 @@ use tokio::{
     time::sleep,
 };
 
-use crate::ledger::{Fate, Ledger};
+use super::ledger::{Fate, Ledger};
 
 pub const TOPIC: &str = "/default/in";
 

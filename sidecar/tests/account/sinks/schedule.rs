@@ -19,7 +19,7 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{
+use super::{
     broker::{Broker, Handle, TOPIC},
     ledger::{Fate, Ledger},
     worker::{Ended, Settings, Worker},

@@ -18,7 +18,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use crate::ledger::{Fate, Ledger};
+use super::ledger::{Fate, Ledger};
 
 /// What workers of one connector share.
 #[derive(Clone)]

@@ -22,8 +22,8 @@ use tokio::sync::Notify;
 
 pub const TOPIC: &str = "/default/in";
 
-/// One subscription's script: what it says, and what it was asked. It also takes the
-/// dead letters.
+/// One subscription's script: what it says, and what it was asked. It also takes
+/// what is published.
 #[derive(Clone, Default)]
 pub struct Script {
     state: Arc<Mutex<State>>,
@@ -36,7 +36,7 @@ struct State {
     waker: Option<Waker>,
     acks: Vec<u64>,
     let_go: bool,
-    letters: usize,
+    published: usize,
 }
 
 impl Script {
@@ -67,12 +67,12 @@ impl Script {
         self.state.lock().unwrap().let_go
     }
 
-    /// How many dead letters came.
-    pub fn letters(&self) -> usize {
-        self.state.lock().unwrap().letters
+    /// How many messages were published.
+    pub fn published(&self) -> usize {
+        self.state.lock().unwrap().published
     }
 
-    /// Confirms the dead letter that came.
+    /// Confirms the message that was published.
     pub fn confirm(&self) {
         self.confirmation.notify_one();
     }
@@ -120,7 +120,7 @@ impl Danube for Script {
 impl Publisher for Script {
     fn publish(&self, _: Outbound) -> BoxFuture<'_, Result<(), PublishError>> {
         async {
-            self.state.lock().unwrap().letters += 1;
+            self.state.lock().unwrap().published += 1;
             self.confirmation.notified().await;
             Ok(())
         }

@@ -1,6 +1,6 @@
 //! Sinks and sources step by step: what an intake, a driver and a session do and when,
-//! against a Danube that says what a test wants and notes what it is asked, or is not
-//! there. In virtual time.
+//! against a Danube that says what a test wants and notes what it is asked. In virtual
+//! time.
 
 mod danube;
 mod driver;

@@ -1,32 +1,24 @@
-//! What the session of a source tells while nothing is confirmed.
+//! What the session of a source tells, and when.
 
-use std::{net::TcpListener, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use danube_sidecar::{
     config::{Connector, Policy, Producer},
     session::{Caller, FromSource, SourceOpen, SourceRecord},
     source::{Parts, Source, checkpoint_key},
 };
-use danube_sidecar_broker::{Cluster, ClusterConfig};
 use danube_sidecar_core::publish::Position;
 use danube_sidecar_store::{Checkpoints as _, Store};
 use tokio::time::sleep;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::danube::TOPIC;
+use crate::danube::{Script, TOPIC};
 
 const NAME: &str = "files";
 
-/// A cluster at whose address nobody listens.
-fn absent() -> Cluster {
-    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let service_url = format!("http://{address}");
-    Cluster::new(ClusterConfig { service_url, ..ClusterConfig::default() }).unwrap()
-}
-
-fn source(store: &Store) -> Source {
+fn source(store: &Store, script: &Script) -> Source {
     let parts = Parts {
-        cluster: absent(),
+        danube: Arc::new(script.clone()),
         checkpoints: Arc::new(store.clone()),
         letters: None,
         shutdown: CancellationToken::new(),
@@ -54,20 +46,31 @@ fn record(offset: u64) -> SourceRecord {
     }
 }
 
+async fn positions(store: &Store) -> Vec<u64> {
+    let checkpoint = store.checkpoint(&checkpoint_key(NAME)).await.unwrap();
+    checkpoint.positions.iter().map(|position| position.offset).collect()
+}
+
 #[tokio::test(start_paused = true)]
-async fn what_the_broker_has_not_confirmed_is_not_committed_and_moves_no_position() {
+async fn a_record_is_committed_when_it_is_confirmed_and_not_before() {
     let store = Store::in_memory().unwrap();
-    let source = source(&store);
+    let script = Script::default();
+    let source = source(&store, &script);
     let caller = Caller { connector: NAME.to_owned(), ..Caller::default() };
     let open = SourceOpen { caller, ..SourceOpen::default() };
     let policy = Policy { allowed_topics: None, allow_lossy_subscription: false };
     let mut seat = source.open(open, &policy).await.unwrap();
-    seat.progress.wait_for(|progress| progress.demand_records >= 3).await.unwrap();
+    seat.progress.wait_for(|progress| progress.demand_records >= 1).await.unwrap();
 
-    let records = (1..=3).map(record).collect();
-    seat.said.send(FromSource::Records { first_number: 1, records }).await.unwrap();
+    seat.said
+        .send(FromSource::Records { first_number: 1, records: vec![record(1)] })
+        .await
+        .unwrap();
     sleep(Duration::from_secs(60)).await;
-
     assert_eq!(seat.progress.borrow().committed, 0);
-    assert_eq!(store.checkpoint(&checkpoint_key(NAME)).await.unwrap().positions, []);
+    assert!(positions(&store).await.is_empty());
+
+    script.confirm();
+    seat.progress.wait_for(|progress| progress.committed == 1).await.unwrap();
+    assert_eq!(positions(&store).await, [1]);
 }

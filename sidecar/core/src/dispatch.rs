@@ -157,17 +157,6 @@ impl Dispatch {
         self.admit(now, record)
     }
 
-    /// The partition's stream is open (again): repeats follow.
-    pub fn attached(&mut self, partition: &Arc<str>) {
-        self.ledger.attached(partition);
-    }
-
-    /// What the attach repeats has come: identities that were finished before are
-    /// forgotten, the latest ones one attach later.
-    pub fn drained(&mut self, partition: &Arc<str>) {
-        self.ledger.drained(partition);
-    }
-
     /// Forgets what was never offered of a detached partition, which means: not
     /// delivered. Tells how many records.
     pub fn forget_unoffered(&mut self, partition: &Arc<str>) -> usize {

@@ -8,20 +8,15 @@ use crate::record::Fingerprint;
 /// A ring of finished identities, oldest first, each with a ticket: the place at
 /// which it went in.
 ///
-/// An identity must be remembered until an attach that began after it was
-/// finished has been drained: its ack may have been lost before. It is kept for
-/// one attach more, because a broker that crashes repeats what it acked since it
-/// last wrote its cursor (up to 10 s, Danube 0.15), and that may be from before a
-/// renewal.
+/// Only newer ones push an identity out, never an attach that seems to have repeated
+/// everything: a broker repeats what timed out only after a backoff (up to 60 s,
+/// Danube 0.15), and after a crash what was acked since it last wrote its cursor (up
+/// to 10 s).
 #[derive(Debug, Default)]
 pub(crate) struct Finished {
     ring: VecDeque<Fingerprint>,
     /// The ticket of the ring's front.
     front: u64,
-    /// The first ticket after the attach that began last.
-    attached: u64,
-    /// The same, for the attach that was drained last.
-    drained: u64,
 }
 
 impl Finished {
@@ -35,20 +30,6 @@ impl Finished {
         self.ring.push_back(fingerprint);
         let pushed_out = if self.ring.len() > remember.max(1) { self.pop() } else { None };
         (ticket, pushed_out)
-    }
-
-    pub(crate) fn attached(&mut self) {
-        self.attached = self.front + self.ring.len() as u64;
-    }
-
-    /// Tells before which ticket everything may be forgotten now.
-    pub(crate) fn drained(&mut self) -> u64 {
-        std::mem::replace(&mut self.drained, self.attached)
-    }
-
-    /// Takes out the oldest identity if it went in before `ticket`.
-    pub(crate) fn pop_before(&mut self, ticket: u64) -> Option<(u64, Fingerprint)> {
-        if self.front < ticket { self.pop() } else { None }
     }
 
     fn pop(&mut self) -> Option<(u64, Fingerprint)> {

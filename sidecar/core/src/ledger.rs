@@ -179,19 +179,6 @@ impl Ledger {
         }
     }
 
-    pub(crate) fn attached(&mut self, partition: &Arc<str>) {
-        let partition = self.partition(partition);
-        self.partitions[partition].attached();
-    }
-
-    pub(crate) fn drained(&mut self, partition: &Arc<str>) {
-        let partition = self.partition(partition);
-        let outlived = self.partitions[partition].drained();
-        while let Some((ticket, fingerprint)) = self.partitions[partition].pop_before(outlived) {
-            self.forget_finished(ticket, fingerprint);
-        }
-    }
-
     /// The sequence of the record admitted last.
     pub(crate) fn last_sequence(&self) -> u64 {
         self.last_sequence

@@ -176,15 +176,21 @@ impl Subscription {
         detached
     }
 
-    /// What the consumer had goes back, to be delivered again.
+    /// What the consumer had goes back, to be delivered again. Where there is but one
+    /// that reads, so does what waits for its redelivery.
     pub(crate) fn release(&mut self, id: u64) {
         if let Some(consumer) = self.consumer_mut(id) {
             consumer.queue.clear();
         }
+        let sole =
+            matches!(self.rules.kind, SubscriptionType::Exclusive | SubscriptionType::Failover);
         let lost =
             self.rules.kind == SubscriptionType::KeyShared && self.rules.oddities.key_shared_loses;
+        let goes_back = |delivery: &Delivery| {
+            delivery.is_out_at(id) || (sole && matches!(delivery.phase, Phase::Waiting { .. }))
+        };
         let held: Vec<u64> =
-            self.in_flight.iter().filter(|(_, d)| d.is_out_at(id)).map(|(o, _)| *o).collect();
+            self.in_flight.iter().filter(|(_, d)| goes_back(d)).map(|(o, _)| *o).collect();
         for offset in held {
             if lost {
                 self.finish(offset);

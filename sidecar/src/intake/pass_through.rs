@@ -49,18 +49,16 @@ impl PassThrough {
         let Arrival::Event(event) = arrival else { return };
         match event {
             SubscriptionEvent::Delivered(record) => self.delivered(record, dispatch),
-            SubscriptionEvent::Attached { partition } => {
-                self.unacked.attached(&partition);
-                dispatch.attached(&partition);
-            }
-            SubscriptionEvent::Drained { partition } => dispatch.drained(&partition),
+            SubscriptionEvent::Attached { partition } => self.unacked.attached(&partition),
             SubscriptionEvent::Detached { partition, .. } => {
                 // Not earlier: a stream that never closed would not bring them again.
                 if !self.subscriptions.wants_attached() {
                     dispatch.forget_unoffered(&partition);
                 }
             }
-            SubscriptionEvent::Gap { .. } | SubscriptionEvent::Trouble(_) => {}
+            SubscriptionEvent::Drained { .. }
+            | SubscriptionEvent::Gap { .. }
+            | SubscriptionEvent::Trouble(_) => {}
         }
     }
 

@@ -201,8 +201,12 @@ impl<'p> Attachment<'p> {
             self.note_delivery(offset);
         }
         if self.leaving.is_some() {
-            // It comes again.
+            // It comes again, and until then nothing behind it is passed on.
             return;
+        }
+        if self.partition.context.spec.sole_consumer && !self.reliability.is_none() {
+            self.partition.gaps.delivered(offset);
+            self.partition.mark.delivered(self.last_delivery, offset);
         }
         if self.drain.is_none() {
             self.tell_gaps().await;
@@ -228,10 +232,6 @@ impl<'p> Attachment<'p> {
         }
         partition.order.delivered(offset);
         partition.unsent.insert(offset, false);
-        if partition.context.spec.sole_consumer {
-            partition.gaps.delivered(offset);
-            partition.mark.delivered(now, offset);
-        }
         if let Some(drain) = &mut self.drain {
             drain.delivered(now, offset);
         }

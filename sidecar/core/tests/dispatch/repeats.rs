@@ -15,11 +15,6 @@ fn repeat(bench: &mut Bench, offset: u64) -> Admission {
     bench.dispatch.admit(bench.now, record(offset, None))
 }
 
-fn reattach(bench: &mut Bench) {
-    bench.dispatch.attached(&partition());
-    bench.dispatch.drained(&partition());
-}
-
 #[test]
 fn the_repeat_of_an_unresolved_record_is_not_offered_twice() {
     let mut bench = Bench::new(settings());
@@ -36,7 +31,6 @@ fn the_repeat_of_a_finished_record_is_acked_again_and_not_offered() {
     let mut bench = Bench::new(settings());
     let worker = bench.join(worker());
     finished(&mut bench, worker, 0);
-    bench.dispatch.attached(&partition());
     assert_eq!(repeat(&mut bench, 0), Admission::Resolved);
     assert_eq!(bench.offered(worker), []);
 }
@@ -65,50 +59,17 @@ fn the_same_offset_with_another_message_behind_it_is_new() {
 }
 
 #[test]
-fn an_identity_is_remembered_through_the_next_attach_and_forgotten_after_the_one_after() {
-    let mut bench = Bench::new(settings());
-    let worker = bench.join(worker());
-    finished(&mut bench, worker, 0);
-    finished(&mut bench, worker, 1);
-    reattach(&mut bench);
-    assert_eq!(repeat(&mut bench, 0), Admission::Resolved, "and so it begins anew");
-    reattach(&mut bench);
-    assert_eq!(repeat(&mut bench, 1), Admission::Taken);
-    assert_eq!(repeat(&mut bench, 0), Admission::Resolved);
-}
-
-#[test]
-fn attaches_that_are_never_drained_forget_nothing() {
-    let mut bench = Bench::new(settings());
-    let worker = bench.join(worker());
-    finished(&mut bench, worker, 0);
-    for _ in 0..5 {
-        bench.dispatch.attached(&partition());
-    }
-    assert_eq!(repeat(&mut bench, 0), Admission::Resolved);
-}
-
-#[test]
-fn another_partitions_attach_forgets_nothing() {
-    let mut bench = Bench::new(settings());
-    let worker = bench.join(worker());
-    finished(&mut bench, worker, 0);
-    for _ in 0..5 {
-        bench.dispatch.attached(&"/default/orders-part-1".into());
-        bench.dispatch.drained(&"/default/orders-part-1".into());
-    }
-    assert_eq!(repeat(&mut bench, 0), Admission::Resolved);
-}
-
-#[test]
 fn the_memory_of_finished_identities_is_bounded() {
     let mut bench = Bench::new(Settings { remember: 3, ..settings() });
     let worker = bench.join(worker());
     for offset in 0..4 {
         finished(&mut bench, worker, offset);
     }
-    assert_eq!(repeat(&mut bench, 1), Admission::Resolved);
+    assert_eq!(repeat(&mut bench, 1), Admission::Resolved, "and so it begins anew");
     assert_eq!(repeat(&mut bench, 0), Admission::Taken);
+    finished(&mut bench, worker, 4);
+    assert_eq!(repeat(&mut bench, 1), Admission::Resolved);
+    assert_eq!(repeat(&mut bench, 2), Admission::Taken);
 }
 
 #[test]

@@ -51,6 +51,23 @@ async fn a_stream_opened_again_with_the_same_id_gets_what_is_in_flight() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_waits_for_its_redelivery_comes_at_once_and_in_order_on_a_new_stream() {
+    let fixture = Fixture::start().await;
+    let topic = topic("renew-waiting");
+    let raw = fixture.raw(&topic).await;
+    let producer = raw.producer().await;
+    let consumer = raw.subscribe("reader").await;
+    let mut stream = consumer.receive().await;
+    producer.send_numbers(0..3).await;
+    assert_eq!(stream.offsets(3).await, [0, 1, 2]);
+    consumer.nack(1, Some(50_000)).await;
+
+    stream = consumer.reopen(stream).await;
+    assert_eq!(stream.offsets(3).await, [0, 1, 2]);
+    fixture.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_published_while_detached_comes_after_what_was_in_flight() {
     let fixture = Fixture::start().await;
     let topic = topic("detached");

@@ -13,9 +13,6 @@ pub(crate) struct Partition {
     /// Acks that a detach still loses.
     pub(crate) sent_acks: Vec<u64>,
     pub(crate) stream: Option<Stream>,
-    /// How many attaches there were, and which of them was drained last.
-    pub(crate) attaches: u64,
-    pub(crate) drained: u64,
 }
 
 /// An attach: what it still has to repeat.
@@ -37,7 +34,6 @@ impl Partition {
         let delivered = 0..self.delivered as u64;
         let repeats = delivered.filter(|offset| !self.acked.contains(offset)).collect();
         self.stream = Some(Stream { repeats, drained: false });
-        self.attaches += 1;
     }
 
     pub(crate) fn detach(&mut self) {
@@ -52,7 +48,6 @@ impl Partition {
         }
         if !stream.drained {
             stream.drained = true;
-            self.drained = self.attaches;
             return Some(Said::Drained);
         }
         if self.delivered == self.published.len() {

@@ -79,8 +79,6 @@ pub(super) struct Entry {
     pub(super) first_failure: Option<Instant>,
     /// What the connector asked for when it failed last.
     pub(super) retry_after: Duration,
-    /// The attach during which it was last acked.
-    pub(super) finished: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -152,14 +150,11 @@ impl Model {
     }
 
     /// What may be said of a delivered record.
-    pub(crate) fn admission(&self, record: &Record, drained: u64) -> Vec<Admission> {
+    pub(crate) fn admission(&self, record: &Record) -> Vec<Admission> {
         match self.entries.iter().rfind(|entry| entry.is(record)) {
             None => vec![Admission::Taken],
             Some(entry) => match entry.state {
                 State::Forgotten => vec![Admission::Taken],
-                State::Resolved if drained > entry.finished => {
-                    vec![Admission::Taken, Admission::Resolved]
-                }
                 State::Resolved => vec![Admission::Resolved],
                 _ => vec![Admission::InHand],
             },
@@ -184,7 +179,6 @@ impl Model {
             successes: 0,
             first_failure: None,
             retry_after: Duration::ZERO,
-            finished: 0,
         });
         let last = self.entries.len() - 1;
         if self.entries[last].bytes > self.rules.max_record_bytes {
@@ -203,20 +197,6 @@ impl Model {
             self.lanes.push(name);
             self.lanes.len() - 1
         }))
-    }
-
-    pub(crate) fn acked_again(&mut self, record: &Record, attach: u64) {
-        let entry = self.entries.iter_mut().rfind(|entry| entry.is(record)).expect("known");
-        entry.finished = attach;
-    }
-
-    pub(crate) fn finished(&mut self, partition: &str, offset: u64, attach: u64) {
-        for entry in &mut self.entries {
-            let id = &entry.record.identity;
-            if *id.partition == *partition && id.offset == offset {
-                entry.finished = attach;
-            }
-        }
     }
 
     pub(crate) fn forget_unoffered(&mut self, partition: &str) -> usize {

@@ -126,7 +126,7 @@ impl World {
         for _ in 0..count {
             match self.partitions[partition].next() {
                 Some(Said::Message(offset)) => self.admit(partition, offset as usize),
-                Some(Said::Drained) => self.dispatch.drained(&name(partition)),
+                Some(Said::Drained) => {}
                 None => return,
             }
         }
@@ -143,14 +143,13 @@ impl World {
     fn admit(&mut self, partition: usize, offset: usize) {
         let at = &self.partitions[partition];
         let record = at.published[offset].clone();
-        let expected = self.model.admission(&record, at.drained);
+        let expected = self.model.admission(&record);
         let admission = self.dispatch.admit(self.now, record.clone());
         assert!(expected.contains(&admission), "{admission:?}, not of {expected:?}: {record:?}");
         match admission {
             Admission::Taken => self.model.taken(record),
             Admission::InHand => {}
             Admission::Resolved => {
-                self.model.acked_again(&record, at.attaches);
                 self.partitions[partition].sent_acks.push(record.identity.offset);
             }
         }
@@ -167,7 +166,6 @@ impl World {
     fn attach(&mut self, partition: usize) {
         self.partitions[partition].detach();
         self.partitions[partition].attach();
-        self.dispatch.attached(&name(partition));
     }
 
     fn join(&mut self, window: usize, bytes: usize, linger: u64) {
@@ -315,7 +313,6 @@ impl World {
                     let number = number(partition);
                     let at = &mut self.partitions[number];
                     at.sent_acks.extend(at.stream.is_some().then_some(*offset));
-                    self.model.finished(partition, *offset, at.attaches);
                 }
                 Event::DeadLetter(letter) => {
                     self.model.look_at_letter(letter);

@@ -214,17 +214,21 @@ impl Account<'_> {
     }
 
     fn duplicates_have_a_cause(&mut self) {
-        let effects = self.effects_beyond_the_first() + self.letters_beyond_the_first();
+        let effects = self.effects_beyond_the_first();
+        let letters = self.letters_beyond_the_first();
         let places: HashSet<Place> = self.evidence.messages.iter().map(|m| m.place).collect();
         let messages = (self.evidence.messages.len() - places.len()) as u64;
         let bound = Bound::of(self.round, self.injected, self.observed());
-        self.verdict.counts.duplicates = effects + messages;
+        self.verdict.counts.duplicates = effects + letters + messages;
         self.verdict.counts.bound = bound.all();
-        if effects > bound.effects || messages > bound.messages {
+        let explained = effects <= bound.effects
+            && effects + letters <= bound.effects + bound.letters
+            && messages <= bound.messages;
+        if !explained {
             let detail = format!(
-                "{effects} effects and {messages} messages beyond the first, but the faults explain \
-                 only {} and {}",
-                bound.effects, bound.messages
+                "{effects} effects, {letters} dead letters and {messages} messages beyond the first, \
+                 but the faults explain only {}, {} and {}",
+                bound.effects, bound.letters, bound.messages
             );
             self.complain(Rule::Duplicates, detail);
         }
@@ -232,7 +236,11 @@ impl Account<'_> {
 
     fn observed(&self) -> Observed {
         let deaths = self.evidence.handled.iter().filter(|line| line.what == What::Death).count();
-        Observed { source_sessions: self.source_sessions(), deaths: deaths as u64 }
+        Observed {
+            source_sessions: self.source_sessions(),
+            deaths: deaths as u64,
+            letters: self.distinct_letters(),
+        }
     }
 
     fn effects_beyond_the_first(&self) -> u64 {

@@ -8,8 +8,10 @@ pub const WINDOW: u64 = 50;
 /// Most duplicates that are nobody's fault but the round's.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Bound {
-    /// Effects and dead letters beyond the first of a message.
+    /// Effects beyond the first of a message; as well dead letters.
     pub effects: u64,
+    /// Dead letters beyond the first of a message, and those only.
+    pub letters: u64,
     /// Messages beyond the first of a record of the source.
     pub messages: u64,
 }
@@ -21,6 +23,8 @@ pub struct Observed {
     pub source_sessions: u64,
     /// Sinks that a record killed.
     pub deaths: u64,
+    /// Records that became dead letters.
+    pub letters: u64,
 }
 
 impl Bound {
@@ -30,6 +34,7 @@ impl Bound {
         for (index, kind) in injected.iter().enumerate() {
             let one = Self::of_one(round, *kind, &injected[..index], observed);
             bound.effects += one.effects;
+            bound.letters += one.letters;
             bound.messages += one.messages;
         }
         bound
@@ -56,24 +61,27 @@ impl Bound {
             // Nothing, where the broker is there to take the last acks.
             Kind::Restart(Part::Sidecar) if troubled(before) => (unresolved, window),
             Kind::Kill(Part::Source) => (none, window),
-            // Confirmations that did not arrive: those publishes are tried again.
+            // Confirmations that did not arrive: those publishes are tried again, dead
+            // letters too.
             Kind::Kill(Part::Broker)
             | Kind::Stop(Part::Broker | Part::Sidecar)
             | Kind::LongStop(Part::Broker | Part::Sidecar)
             | Kind::Cut(Link::Broker)
-            | Kind::HalfOpen(Link::Broker) => (none, window),
+            | Kind::HalfOpen(Link::Broker) => {
+                let letters = observed.letters.min(window);
+                return Self { letters, messages: window, ..Self::default() };
+            }
             // All sessions end.
             Kind::Cut(Link::Connectors) | Kind::HalfOpen(Link::Connectors) => (at_workers, window),
             // Each session that ends because positions cannot be kept.
             Kind::DiskFull => (none, window * observed.source_sessions.saturating_sub(1)),
             _ => (none, none),
         };
-        Self { effects, messages }
+        Self { effects, messages, ..Self::default() }
     }
 
-    /// Both.
     pub fn all(self) -> u64 {
-        self.effects + self.messages
+        self.effects + self.letters + self.messages
     }
 }
 

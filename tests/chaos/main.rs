@@ -73,13 +73,13 @@ struct Args {
     #[arg(long, default_value = "both")]
     profile: Wanted<Profile>,
     /// inbox, pass-through, or both in turn
-    #[arg(long, default_value = "pass-through")]
+    #[arg(long, default_value = "both")]
     intake: Wanted<Intake>,
     /// Rounds side by side
     #[arg(long, default_value_t = 2)]
     jobs: usize,
     /// Whether some rounds have a record that kills whoever processes it
-    #[arg(long, action = clap::ArgAction::Set, default_value_t = false)]
+    #[arg(long, action = clap::ArgAction::Set, default_value_t = true)]
     killers: bool,
     /// Where folders of rounds go
     #[arg(long, default_value = "target/chaos")]

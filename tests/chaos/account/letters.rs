@@ -40,9 +40,13 @@ impl Account<'_> {
     }
 
     pub(super) fn letters_beyond_the_first(&self) -> u64 {
+        self.evidence.letters.len() as u64 - self.distinct_letters()
+    }
+
+    /// Records that became dead letters.
+    pub(super) fn distinct_letters(&self) -> u64 {
         let letters = self.evidence.letters.iter();
-        let distinct: HashSet<_> = letters.map(|l| l.attribute("x-dedup-id")).collect();
-        (self.evidence.letters.len() - distinct.len()) as u64
+        letters.map(|l| l.attribute("x-dedup-id")).collect::<HashSet<_>>().len() as u64
     }
 
     fn wrong(&self, letter: &Letter, line: &Handled, names: &Names) -> Vec<String> {

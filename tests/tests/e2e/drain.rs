@@ -6,6 +6,10 @@ use danube_connector_proto::v1::{
 };
 use danube_sidecar_tests::{Broker, SidecarBuilder, SinkWorker, open, publish, unique};
 use nix::sys::signal::Signal;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
 use tonic::Code;
 
 const CONFIG: &str = "[danube]\ncreate_topics = true\n[sidecar]\nshutdown_timeout = \"5s\"\n";
@@ -57,6 +61,22 @@ async fn a_worker_that_never_answers_does_not_hold_the_exit() {
     assert!(asked.elapsed().as_secs_f32() < 6.0, "{:?}", asked.elapsed());
     let status = worker.refusal().await;
     assert_eq!(status.code(), Code::Unavailable, "{status:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_never_closes_does_not_hold_the_exit() {
+    let broker = Broker::start().await;
+    let mut sidecar = SidecarBuilder::new(broker.url()).config(CONFIG).start().await;
+    let address = sidecar.address().trim_start_matches("http://").to_owned();
+    let mut silent = TcpStream::connect(address).await.unwrap();
+    // HTTP/2's first words and empty settings, and nothing more for ever.
+    silent.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.unwrap();
+    // The sidecar's own settings: it is served.
+    silent.read_exact(&mut [0; 9]).await.unwrap();
+
+    let asked = std::time::Instant::now();
+    assert!(sidecar.terminate().await.success());
+    assert!(asked.elapsed().as_secs_f32() < 6.0, "{:?}", asked.elapsed());
 }
 
 /// Writes until the sidecar ends the session, as a connector does that finishes what

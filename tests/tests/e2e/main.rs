@@ -14,3 +14,4 @@ mod sdk;
 mod sink;
 mod source;
 mod tools;
+mod workers;

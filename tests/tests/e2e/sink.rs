@@ -120,33 +120,6 @@ async fn a_window_of_zero_pauses_a_worker() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_workers_share_the_records_and_each_key_stays_with_one() {
-    let broker = Broker::start().await;
-    let sidecar = quick(&broker).await;
-    let (topic, name) = (unique("/default/in"), unique("sink"));
-    let (mut first, _) = SinkWorker::open(&sidecar, open(&name, &topic)).await;
-    let (mut second, _) = SinkWorker::open(&sidecar, open(&name, &topic)).await;
-    sidecar.attached(&name).await;
-
-    let keys: Vec<String> = (0..40).map(|n| format!("key-{}", n % 8)).collect();
-    let sent: Vec<(Option<&str>, &str)> = keys.iter().map(|k| (Some(k.as_str()), "x")).collect();
-    publish_keyed(broker.url(), &topic, &sent).await;
-    let (mut one, mut two) = (Vec::new(), Vec::new());
-    while one.len() + two.len() < 40 {
-        tokio::select! {
-            records = first.batch() => { first.ack(&records).await; one.extend(records); }
-            records = second.batch() => { second.ack(&records).await; two.extend(records); }
-        }
-    }
-
-    let of = |records: &[danube_connector_proto::v1::SinkRecord]| {
-        records.iter().filter_map(|r| r.key.clone()).collect::<std::collections::HashSet<_>>()
-    };
-    assert!(of(&one).is_disjoint(&of(&two)), "{:?} {:?}", of(&one), of(&two));
-    assert!(!one.is_empty() && !two.is_empty(), "one worker got nothing");
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn the_file_wins_over_the_proposal_and_hands_over_settings() {
     let broker = Broker::start().await;
     let (topic, name) = (unique("/default/in"), unique("sink"));

@@ -57,7 +57,7 @@ const SHOWN: usize = 8;
 struct Args {
     #[command(subcommand)]
     role: Option<Role>,
-    /// How many rounds
+    /// How many rounds, with those that were defects once (tests/chaos/seeds), which come first
     #[arg(long, default_value_t = 20)]
     rounds: u64,
     /// Rounds until this time has passed, instead of a number of them, like 300s
@@ -169,11 +169,11 @@ async fn chaos(args: &Args, settings: Option<Settings>) -> anyhow::Result<bool> 
     println!("chaos: seed {seed}");
     let run = std::path::absolute(&args.folder)?.join(format!("{seed}-{}", std::process::id()));
     let mut summary = Summary::default();
-    if args.round.is_none() {
-        play(args, &settings, seeds::all()?, &run, &mut summary).await;
-    }
+    let known = if args.round.is_none() { seeds::all()? } else { Vec::new() };
+    let rest = args.rounds.saturating_sub(known.len() as u64);
+    play(args, &settings, known, &run, &mut summary).await;
     let started = Instant::now();
-    let last = if args.time.is_some() { u64::MAX } else { args.rounds };
+    let last = if args.time.is_some() { u64::MAX } else { rest };
     let numbers = args.round.map_or(0..last, |only| only..only.saturating_add(1));
     let cases = numbers
         .take_while(|_| args.time.is_none_or(|time| started.elapsed() < time))

@@ -19,7 +19,7 @@ use tonic::transport::Endpoint;
 
 use crate::{
     journal::{Journal, Seen},
-    sequence::{Planned, Sequence},
+    sequence::{Fate, Planned, Sequence},
 };
 
 /// Most records of a frame.
@@ -62,6 +62,10 @@ pub async fn run(args: SourceArgs, stop: CancellationToken) -> anyhow::Result<()
     Ok(())
 }
 
+/// With a killer, the last records are sent so slowly.
+const SLOW_TAIL: u64 = 150;
+const SLOW_MICROSECONDS: u64 = 40_000;
+
 struct Source {
     args: SourceArgs,
     all: Vec<Planned>,
@@ -97,7 +101,7 @@ impl Source {
             let response = tokio::select! {
                 response = responses.message() => response?,
                 () = sleep_until(session.next), if session.may_send() => {
-                    session.send_some(self.args.microseconds).await?;
+                    session.send_some(self.pace(&session)).await?;
                     continue;
                 }
                 () = stop.cancelled(), if !session.leaving => {
@@ -124,6 +128,14 @@ impl Source {
                 _ => {}
             }
         }
+    }
+
+    /// Microseconds for a record. With a killer among them the last ones take their
+    /// time: it is found out only while others succeed.
+    fn pace(&self, session: &Session) -> u64 {
+        let left = session.left.len() as u64 - session.sent;
+        let kills = self.all.iter().any(|record| record.fate == Fate::Kills);
+        if kills && left <= SLOW_TAIL { SLOW_MICROSECONDS } else { self.args.microseconds }
     }
 
     fn open(&self) -> SourceOpen {

@@ -61,6 +61,11 @@ impl Bound {
             // Nothing, where the broker is there to take the last acks.
             Kind::Restart(Part::Sidecar) if troubled(before) => (unresolved, window),
             Kind::Kill(Part::Source) => (none, window),
+            // It repeats what a sidecar had resolved that is no more.
+            Kind::Kill(Part::Broker) if began_anew(round, before) => {
+                let letters = observed.letters.min(window);
+                return Self { effects: round.sequence.records, letters, messages: window };
+            }
             // Confirmations that did not arrive: those publishes are tried again, dead
             // letters too.
             Kind::Kill(Part::Broker)
@@ -92,6 +97,14 @@ fn joined(before: &[Kind]) -> u64 {
 /// Whether a restarted sidecar knows nothing of what a crashed broker repeats.
 fn forgets(round: &Round, before: &[Kind]) -> bool {
     round.intake == Intake::PassThrough && before.contains(&Kind::Kill(Part::Broker))
+}
+
+/// Whether the sidecar knows nothing of what one before it has resolved, and a broker
+/// that crashes may not know of lately.
+fn began_anew(round: &Round, before: &[Kind]) -> bool {
+    let anew =
+        |kind: &Kind| matches!(kind, Kind::Kill(Part::Sidecar) | Kind::Restart(Part::Sidecar));
+    round.intake == Intake::PassThrough && before.iter().any(anew)
 }
 
 /// Whether the broker may be out of reach.

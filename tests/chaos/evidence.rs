@@ -2,7 +2,7 @@
 //! files, and the sidecar's log.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, HashSet},
     path::Path,
 };
 
@@ -28,8 +28,10 @@ pub struct Evidence {
     pub messages: Vec<Message>,
     /// What was in the dead-letter topic.
     pub letters: Vec<Letter>,
-    /// Publishes that the broker confirmed and forgot, by partition.
-    pub forgotten: HashMap<String, u64>,
+    /// Publishes to the topic that the broker confirmed and forgot, by its own audit.
+    pub forgotten: HashSet<(Offset, Place)>,
+    /// The same of the dead-letter topic, by `x-dedup-id`.
+    pub forgotten_letters: HashSet<String>,
     /// What the broker passed over.
     pub skipped: HashSet<Offset>,
     /// What the sidecar says that the broker passed over.
@@ -65,7 +67,7 @@ pub struct Letter {
     /// Its payload.
     pub payload: String,
     /// Its attributes.
-    pub attributes: HashMap<String, String>,
+    pub attributes: BTreeMap<String, String>,
 }
 
 /// Offsets that the sidecar says are missing.
@@ -85,7 +87,7 @@ impl Evidence {
         for stored in inspect::stored(data_dir)? {
             if is_of(&stored.id.topic, topic) {
                 self.messages.push(Message {
-                    place: place_of(&stored.attributes)?,
+                    place: place_of(&stored.id.attributes)?,
                     partition: stored.id.topic,
                     offset: stored.id.offset,
                     publish_time_ms: stored.publish_time_ms,
@@ -95,7 +97,7 @@ impl Evidence {
                 self.letters.push(Letter {
                     key: stored.key,
                     payload: String::from_utf8_lossy(&stored.payload).into_owned(),
-                    attributes: stored.attributes,
+                    attributes: stored.id.attributes,
                 });
             }
         }
@@ -105,7 +107,12 @@ impl Evidence {
             }
         }
         for message in inspect::forgotten(data_dir)? {
-            *self.forgotten.entry(message.topic).or_default() += 1;
+            if is_of(&message.topic, topic) {
+                let place = place_of(&message.attributes)?;
+                self.forgotten.insert(((message.topic, message.offset), place));
+            } else if message.topic == letters {
+                self.forgotten_letters.extend(message.attributes.get("x-dedup-id").cloned());
+            }
         }
         Ok(())
     }
@@ -129,7 +136,7 @@ fn is_of(stored: &str, topic: &str) -> bool {
     stored == topic || part.is_some_and(|part| part.parse::<u32>().is_ok())
 }
 
-fn place_of(attributes: &HashMap<String, String>) -> anyhow::Result<Place> {
+fn place_of(attributes: &BTreeMap<String, String>) -> anyhow::Result<Place> {
     let number = |name: &str| -> anyhow::Result<u64> {
         let value = attributes.get(name).with_context(|| format!("a message without {name}"))?;
         Ok(value.parse()?)

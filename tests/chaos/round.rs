@@ -75,11 +75,13 @@ struct Run<'a> {
     progress: Progress,
     /// What happened, and whether records were in flight.
     injected: Vec<(Kind, bool)>,
+    faults_are_over: bool,
 }
 
 /// What the sinks have come to the end of.
 struct Progress {
     tail: Tail<Handled>,
+    audit: Tail<Audited>,
     places: HashSet<Place>,
     offsets: HashSet<Offset>,
     died: bool,
@@ -90,23 +92,28 @@ impl<'a> Run<'a> {
     fn new(round: &'a Round, folder: &'a Path) -> Self {
         let progress = Progress {
             tail: Tail::new(Path::new("")),
+            audit: Tail::new(Path::new("")),
             places: HashSet::new(),
             offsets: HashSet::new(),
             died: false,
             moved: Instant::now(),
         };
-        Self { round, folder, progress, injected: Vec::new() }
+        Self { round, folder, progress, injected: Vec::new(), faults_are_over: false }
     }
 
     async fn play(&mut self) -> anyhow::Result<Verdict> {
         let mut site = Site::start(self.round, self.folder).await?;
         self.progress.tail = Tail::new(&site.effects());
+        self.progress.audit = Tail::new(&inspect::audit_file(&site.broker_data()));
         for fault in &self.round.faults {
             self.wait_for(fault, &mut site).await?;
             let flying = self.is_in_flight(fault.kind, &mut site)?;
             site.inject(fault).await.with_context(|| fault.kind.to_string())?;
             self.injected.push((fault.kind, flying));
         }
+        // A letter from before the last fault may have been without effect.
+        self.progress.found_killer()?;
+        self.faults_are_over = true;
         self.quiesce(&mut site).await?;
         site.sidecar.terminate().await?;
         site.broker.terminate().await?;
@@ -151,6 +158,9 @@ impl<'a> Run<'a> {
     async fn look(&mut self, site: &mut Site) -> anyhow::Result<()> {
         sleep(LOOK).await;
         self.progress.take_news()?;
+        if self.faults_are_over && self.progress.died && self.progress.found_killer()? {
+            site.killer_is_found()?;
+        }
         for index in (0..site.sinks.len()).rev() {
             let Some(status) = site.sinks[index].ended()? else { continue };
             // It wrote what it died of before it died.
@@ -209,6 +219,16 @@ impl<'a> Run<'a> {
 }
 
 impl Progress {
+    /// Whether the dead letter of the record that kills sinks is among the news.
+    fn found_killer(&mut self) -> anyhow::Result<bool> {
+        Ok(self.audit.news()?.iter().any(|line| match line {
+            Audited::Published(letter) => {
+                letter.attributes.get("x-failure-class").is_some_and(|class| class == "CRASH")
+            }
+            _ => false,
+        }))
+    }
+
     fn take_news(&mut self) -> anyhow::Result<()> {
         let news = self.tail.news()?;
         if !news.is_empty() {

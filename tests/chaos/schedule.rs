@@ -172,14 +172,6 @@ impl Settings {
         for (index, kind) in kinds.iter_mut().enumerate().filter(|(_, kind)| !self.can(**kind)) {
             *kind = instead[index % 2];
         }
-        // A killer is found out only while others succeed, so nothing holds all up.
-        if kinds.contains(&Kind::Killer) {
-            for kind in kinds.iter_mut() {
-                if let Kind::HalfOpen(link) = *kind {
-                    *kind = Kind::Cut(link);
-                }
-            }
-        }
         random.shuffle(&mut kinds);
         // The source is done before the sinks are.
         kinds.sort_by_key(|kind| {

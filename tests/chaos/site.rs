@@ -147,6 +147,11 @@ impl Site {
         self.plan.positions()
     }
 
+    /// Tells the source that the record that kills sinks was found out.
+    pub fn killer_is_found(&self) -> std::io::Result<()> {
+        fs::write(self.plan.found(), "")
+    }
+
     /// The broker's data directory.
     pub fn broker_data(&self) -> PathBuf {
         self.plan.broker_data()
@@ -232,7 +237,8 @@ impl Plan {
             .args(["source", "--address", &self.address, "--connector", &self.names.source])
             .args(["--sequence", &self.sequence, "--journal"])
             .arg(self.positions())
-            .args(["--microseconds", &SOURCE_MICROSECONDS.to_string()]);
+            .args(["--microseconds", &SOURCE_MICROSECONDS.to_string(), "--found"])
+            .arg(self.found());
         Program::start("source", command, self.log("source"))
     }
 
@@ -275,6 +281,10 @@ impl Plan {
 
     fn positions(&self) -> PathBuf {
         self.folder.join("positions")
+    }
+
+    fn found(&self) -> PathBuf {
+        self.folder.join("killer-found")
     }
 }
 

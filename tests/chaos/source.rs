@@ -45,6 +45,9 @@ pub struct SourceArgs {
     /// How long reading a record takes.
     #[arg(long)]
     microseconds: u64,
+    /// A file that is there once the record that kills sinks was found out.
+    #[arg(long)]
+    found: PathBuf,
 }
 
 /// Runs until everything is committed, or SIGTERM.
@@ -62,9 +65,10 @@ pub async fn run(args: SourceArgs, stop: CancellationToken) -> anyhow::Result<()
     Ok(())
 }
 
-/// With a killer, the last records are sent so slowly.
+/// A killer is found out only while others succeed: until then the last records come
+/// one by one, so slowly.
 const SLOW_TAIL: u64 = 150;
-const SLOW_MICROSECONDS: u64 = 40_000;
+const SLOW: Duration = Duration::from_millis(60);
 
 struct Source {
     args: SourceArgs,
@@ -101,7 +105,8 @@ impl Source {
             let response = tokio::select! {
                 response = responses.message() => response?,
                 () = sleep_until(session.next), if session.may_send() => {
-                    session.send_some(self.pace(&session)).await?;
+                    let (most, took) = self.pace(&session);
+                    session.send_some(most, took).await?;
                     continue;
                 }
                 () = stop.cancelled(), if !session.leaving => {
@@ -130,12 +135,14 @@ impl Source {
         }
     }
 
-    /// Microseconds for a record. With a killer among them the last ones take their
-    /// time: it is found out only while others succeed.
-    fn pace(&self, session: &Session) -> u64 {
+    /// How many records go together, and how long each takes.
+    fn pace(&self, session: &Session) -> (u64, Duration) {
         let left = session.left.len() as u64 - session.sent;
         let kills = self.all.iter().any(|record| record.fate == Fate::Kills);
-        if kills && left <= SLOW_TAIL { SLOW_MICROSECONDS } else { self.args.microseconds }
+        if kills && left <= SLOW_TAIL && !self.args.found.exists() {
+            return (1, SLOW);
+        }
+        (FRAME, Duration::from_micros(self.args.microseconds))
     }
 
     fn open(&self) -> SourceOpen {
@@ -193,11 +200,11 @@ impl Session {
         !self.leaving && self.sent < self.demand.min(self.left.len() as u64)
     }
 
-    async fn send_some(&mut self, microseconds: u64) -> anyhow::Result<()> {
-        let until = (self.sent + FRAME).min(self.demand).min(self.left.len() as u64);
+    async fn send_some(&mut self, most: u64, each: Duration) -> anyhow::Result<()> {
+        let until = (self.sent + most).min(self.demand).min(self.left.len() as u64);
         let some = &self.left[self.sent as usize..until as usize];
         let records: Vec<SourceRecord> = some.iter().map(record).collect();
-        self.next = Instant::now() + Duration::from_micros(microseconds * records.len() as u64);
+        self.next = Instant::now() + each * records.len() as u32;
         let first_number = self.sent + 1;
         self.sent = until;
         self.send(Out::Records(SourceRecords { first_number, records })).await

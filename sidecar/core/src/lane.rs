@@ -48,7 +48,8 @@ impl Hash for LaneName {
 pub(crate) struct Lane {
     /// None where it is the lane of a single record.
     name: Option<LaneName>,
-    /// Which worker it belongs to, as long as something of it is in hand there.
+    /// Which worker it belongs to, as long as something that was offered there is
+    /// unresolved: a failed record comes back to the worker that knows of it.
     pub(crate) home: Home,
     /// Which worker it is to belong to.
     pub(crate) target: Home,
@@ -114,14 +115,19 @@ impl Lane {
         }
     }
 
+    /// Whether it has a record in backoff, or one that is to be offered once more.
+    pub(crate) fn was_offered(&self) -> bool {
+        !self.again.is_empty()
+    }
+
     /// What may be offered now.
     ///
     /// While a failed record is away nothing else goes, and a lane that is to move
-    /// offers nothing until nothing of it is in hand. What was offered before goes
-    /// one by one, because any of it may turn out to be held. A suspect is not
-    /// offered this way.
+    /// offers nothing new until all that it has offered is resolved. What was offered
+    /// before goes one by one, because any of it may turn out to be held. A suspect is
+    /// not offered this way.
     pub(crate) fn offered(&self, ledger: &Ledger) -> Held {
-        if self.holds > 0 || self.home != self.target {
+        if self.holds > 0 || (self.home != self.target && !self.was_offered()) {
             return Held::default();
         }
         if self.again.is_empty() && self.fresh_suspects == 0 {

@@ -5,6 +5,7 @@
 //! it is delivered. So it also names what a crash makes the broker forget.
 
 use std::{
+    collections::BTreeMap,
     fs::{self, File},
     io::{self, Write},
     path::{Path, PathBuf},
@@ -48,6 +49,9 @@ pub struct AuditedMessage {
     pub producer: String,
     /// The number that the producer gave it.
     pub request_id: u64,
+    /// Its attributes: what its producer knows it by.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub attributes: BTreeMap<String, String>,
 }
 
 impl AuditedMessage {
@@ -57,6 +61,7 @@ impl AuditedMessage {
             offset,
             producer: message.producer_name.clone(),
             request_id: message.request_id,
+            attributes: message.attributes.clone().into_iter().collect(),
         }
     }
 }
@@ -94,7 +99,8 @@ pub(crate) fn read(data_dir: &Path) -> Result<Vec<Audited>, StartError> {
     whole.lines().map(|line| serde_json::from_str(line).map_err(damaged)).collect()
 }
 
-fn path(data_dir: &Path) -> PathBuf {
+/// Where the audit of a data directory is.
+pub(crate) fn path(data_dir: &Path) -> PathBuf {
     data_dir.join(FILE)
 }
 
@@ -104,7 +110,7 @@ mod tests {
 
     fn message(offset: u64) -> AuditedMessage {
         let (topic, producer) = ("/default/topic".to_owned(), "shop".to_owned());
-        AuditedMessage { topic, offset, producer, request_id: 7 }
+        AuditedMessage { topic, offset, producer, request_id: 7, attributes: BTreeMap::new() }
     }
 
     #[test]

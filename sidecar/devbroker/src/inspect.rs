@@ -4,8 +4,8 @@
 //! not written yet counts as forgotten.
 
 use std::{
-    collections::{HashMap, HashSet},
-    path::Path,
+    collections::HashSet,
+    path::{Path, PathBuf},
 };
 
 use danube_core::proto::StreamMessage;
@@ -24,8 +24,6 @@ pub struct Stored {
     pub key: Option<String>,
     /// Its payload.
     pub payload: Vec<u8>,
-    /// Its attributes.
-    pub attributes: HashMap<String, String>,
 }
 
 /// The messages that are stored, of all topics in the order of their names. What all
@@ -51,6 +49,11 @@ pub fn audited(data_dir: &Path) -> Result<Vec<Audited>, StartError> {
     audit::read(data_dir)
 }
 
+/// Where that is noted, one JSON object a line, for who wants to follow it.
+pub fn audit_file(data_dir: &Path) -> PathBuf {
+    audit::path(data_dir)
+}
+
 /// The publishes that the broker confirmed and then forgot: audited, not stored.
 ///
 /// # Errors
@@ -74,7 +77,6 @@ impl Stored {
             publish_time_ms: message.publish_time,
             key: message.routing_key,
             payload: message.payload.into(),
-            attributes: message.attributes,
         }
     }
 }

@@ -70,8 +70,8 @@ fn topic_of(line: &Audited) -> &str {
 }
 
 fn described(stored: &Stored) -> Value {
-    let Stored { id, publish_time_ms, key, payload, attributes } = stored;
-    let AuditedMessage { topic, offset, producer, request_id } = id;
+    let Stored { id, publish_time_ms, key, payload } = stored;
+    let AuditedMessage { topic, offset, producer, request_id, attributes } = id;
     let mut line = json!({
         "topic": topic, "offset": offset, "producer": producer, "request_id": request_id,
         "publish_time_ms": publish_time_ms, "key": key, "attributes": attributes,

@@ -142,15 +142,31 @@ fn a_record_that_was_committed_and_not_published_is_lost_and_its_position_ahead(
     assert_eq!(caught_on_correct(wrong), [Rule::Lost, Rule::PositionAhead]);
 }
 
+/// Takes the nth effect away, and its message; tells which message it was.
+fn lose(evidence: &mut Evidence, nth: usize) -> Message {
+    let at = evidence.nth(What::Effect, nth);
+    evidence.handled.remove(at);
+    evidence.messages.remove(at)
+}
+
 #[test]
 fn what_the_broker_forgot_is_not_our_loss() {
     let forgotten = |evidence: &mut Evidence| {
-        let at = evidence.nth(What::Effect, 20);
-        evidence.handled.remove(at);
-        evidence.messages.remove(at);
-        evidence.forgotten.insert(TOPIC.to_owned(), 1);
+        let lost = lose(evidence, 20);
+        evidence.forgotten.insert(((lost.partition, lost.offset), lost.place));
     };
     assert_eq!(caught(Profile::Danube015, &[Kind::Kill(Part::Broker)], forgotten), []);
+}
+
+#[test]
+fn what_the_broker_forgot_excuses_no_other_loss() {
+    let wrong = |evidence: &mut Evidence| {
+        let other = evidence.messages[evidence.nth(What::Effect, 30)].clone();
+        lose(evidence, 20);
+        evidence.forgotten.insert(((other.partition, other.offset), other.place));
+    };
+    let broken = caught(Profile::Danube015, &[Kind::Kill(Part::Broker)], wrong);
+    assert_eq!(broken, [Rule::Lost, Rule::PositionAhead]);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Which records go out, to whom and when.
 
-use std::{sync::Arc, time::Instant};
+use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
 use super::{
     Dispatch, Offer, WorkerId,
@@ -156,10 +156,8 @@ impl Dispatch {
     /// Brings a lane's place in the world up to date after anything about it
     /// changed: its home, what it offers, whether it is there at all.
     pub(super) fn settle(&mut self, key: Key) {
+        self.go_home(key);
         let Some(lane) = self.lanes.get_mut(key) else { return };
-        if lane.in_hand == 0 {
-            lane.home = lane.target;
-        }
         let after = lane.offered(&self.ledger);
         let before = std::mem::replace(&mut lane.counted, after);
         let home = lane.home;
@@ -171,6 +169,26 @@ impl Dispatch {
         }
         if after.records > 0 {
             self.enqueue(home, key);
+        }
+    }
+
+    /// Lets a lane move where it is to belong, unless something that it has offered
+    /// keeps it.
+    fn go_home(&mut self, key: Key) {
+        let Some(lane) = self.lanes.get_mut(key).filter(|lane| lane.home != lane.target) else {
+            return;
+        };
+        let attends = matches!(lane.home, Home::Worker(id) if attends(&self.workers, id));
+        if lane.in_hand > 0 || (attends && lane.was_offered()) {
+            return;
+        }
+        let left = std::mem::replace(&mut lane.home, lane.target);
+        let counted = std::mem::take(&mut lane.counted);
+        let queued = std::mem::take(&mut lane.queued);
+        let Some(queue) = self.queue_mut(left) else { return };
+        queue.recount(counted, Held::default());
+        if queued {
+            queue.lanes.retain(|&lane| lane != key);
         }
     }
 
@@ -248,4 +266,9 @@ impl Dispatch {
             Home::Nowhere => None,
         }
     }
+}
+
+/// Whether the worker is there and may be offered something.
+fn attends(workers: &BTreeMap<WorkerId, Worker>, id: WorkerId) -> bool {
+    workers.get(&id).is_some_and(|worker| !worker.draining)
 }

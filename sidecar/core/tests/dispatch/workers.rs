@@ -128,6 +128,39 @@ fn a_joining_worker_gets_a_lane_only_when_nothing_of_it_is_in_hand() {
 }
 
 #[test]
+fn a_failed_record_comes_back_to_its_worker_before_its_lane_moves() {
+    let mut bench = Bench::new(settings());
+    let old = bench.join(worker());
+    let keys = spread(&mut bench, &[old], 0);
+    let new = bench.join(worker());
+    for delivery in 1..=10 {
+        bench.retry(old, delivery);
+    }
+    for (offset, key) in (100..).zip(&keys[0]) {
+        bench.admit(Some(key), [offset]);
+    }
+    bench.pass(LONG);
+    assert_eq!(bench.offered(new), [], "every lane has a record that failed at the old worker");
+    assert_eq!(bench.offered(old).len(), 10);
+    bench.results(old, acked(11, 20));
+    let (moved, stayed) = (bench.offered(new).len(), bench.offered(old).len());
+    assert!(moved > 0 && stayed > 0 && moved + stayed == 10, "{moved} moved, {stayed} stayed");
+}
+
+#[test]
+fn a_failed_record_of_a_worker_that_drains_comes_to_another() {
+    let mut bench = Bench::new(settings());
+    let leaving = bench.join(worker());
+    bench.admit(Some("a"), [0]);
+    bench.offered(leaving);
+    bench.retry(leaving, 1);
+    bench.dispatch.draining(leaving);
+    let staying = bench.join(worker());
+    bench.pass(LONG);
+    assert_eq!(bench.offered(staying), [(0, 2)]);
+}
+
+#[test]
 fn a_draining_worker_is_offered_nothing_and_its_results_count() {
     let mut bench = Bench::new(settings());
     let leaving = bench.join(worker());

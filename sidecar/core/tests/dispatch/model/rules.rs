@@ -34,6 +34,7 @@ impl Model {
         assert_eq!(offer.delivery.0, self.worker(id).issued + 1);
         self.window_admits(id, entry.bytes);
         self.lane_admits(id, at);
+        self.knows_of(id, at);
         self.quarantine_admits(id, at);
         self.breaker_admits(at);
         let successes = self.successes;
@@ -74,6 +75,18 @@ impl Model {
                 State::Resolved | State::Forgotten => {}
             }
         }
+    }
+
+    /// A record that failed comes back to the worker that knows of it, while that is
+    /// there; quarantine chooses for itself, and what was suspended has no worker.
+    fn knows_of(&self, id: WorkerId, at: usize) {
+        let entry = &self.entries[at];
+        let Some(&(before, _)) = entry.deliveries.last() else { return };
+        let resumed = entry.first_failure.is_none();
+        let attends = |worker: &Worker| !worker.left && !worker.draining;
+        let moves =
+            entry.lane.is_none() || entry.suspect || resumed || !attends(self.worker(before));
+        assert!(moves || before == id, "worker {} knows of it, not {}", before.0, id.0);
     }
 
     /// What the worker has not answered yet.

@@ -19,7 +19,7 @@ use tracing::{info, warn};
 use crate::{
     admin::{self, Desk, Guard},
     child::Supervisor,
-    config::{Config, Danube},
+    config::Config,
     connectors::{self, Connectors},
     grpc::{self, Auth, Shared},
     http::{self, Http},
@@ -95,7 +95,7 @@ pub async fn run(
         Some(data_dir) => Store::open(data_dir)?,
         None => Store::in_memory()?,
     };
-    let cluster = cluster(&config.danube)?;
+    let cluster = cluster(&config)?;
     let tasks = Tasks::default();
     let (stopping, closing) = (CancellationToken::new(), CancellationToken::new());
     let checkpoints = checkpoints(config.checkpoints.as_ref(), &store)?;
@@ -233,11 +233,12 @@ async fn report_broker(
 ///
 /// # Errors
 /// When the configuration cannot be used.
-pub fn cluster(danube: &Danube) -> Result<Cluster, AppError> {
-    Ok(Cluster::new(cluster_config(danube))?)
+pub fn cluster(config: &Config) -> Result<Cluster, AppError> {
+    Ok(Cluster::new(cluster_config(config))?)
 }
 
-fn cluster_config(danube: &Danube) -> ClusterConfig {
+fn cluster_config(config: &Config) -> ClusterConfig {
+    let danube = &config.danube;
     let tls = danube.tls.as_ref().map(|tls| Tls {
         ca: tls.ca_file.clone(),
         client: tls.client.as_ref().map(|(certificate, key)| ClientCertificate {
@@ -253,6 +254,7 @@ fn cluster_config(danube: &Danube) -> ClusterConfig {
         connect_timeout: danube.connect_timeout,
         rpc_timeout: danube.rpc_timeout,
         ack_timeout: danube.ack_timeout,
+        replica: config.sidecar.replica,
         ..ClusterConfig::default()
     }
 }

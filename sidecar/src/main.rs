@@ -107,7 +107,11 @@ async fn operate(tool: Tool) -> ExitCode {
 }
 
 fn load(overrides: &Overrides) -> Result<Config, ConfigError> {
-    let environment: Environment = env::vars().collect();
+    let mut environment: Environment = env::vars().collect();
+    // A shell keeps its HOSTNAME to itself.
+    if let Some(host) = nix::unistd::gethostname().ok().and_then(|host| host.into_string().ok()) {
+        environment.entry("HOSTNAME".to_owned()).or_insert(host);
+    }
     config::load(overrides, &environment)
 }
 

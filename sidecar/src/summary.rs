@@ -25,6 +25,13 @@ pub fn of(config: &Config) -> String {
             .to_owned(),
     };
     let _ = writeln!(text, "  data        {data}");
+    if let Some(replica) = sidecar.replica {
+        let (ordinal, replicas) = (replica.ordinal(), replica.replicas());
+        let _ = writeln!(
+            text,
+            "  replica     {ordinal} of {replicas} (counted from 0): takes its own partitions"
+        );
+    }
     if let Some(location) = &config.checkpoints {
         let _ = writeln!(text, "  positions   {}", location.url());
     }

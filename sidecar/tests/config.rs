@@ -219,3 +219,26 @@ fn retries_that_are_long_for_danube_are_told() {
     let summary = danube_sidecar::summary::of(&load_text(&text, &[]).unwrap());
     assert!(!summary.contains("note:") && summary.contains("inbox: at most 10 GiB"), "{summary}");
 }
+
+fn replica(text: &str, host: &str) -> Result<Option<(u32, u32)>, String> {
+    let text = format!("{URL}[sidecar]\n{text}\n");
+    let config = load_text(&text, &[("HOSTNAME", host)]).map_err(|error| error.to_string())?;
+    Ok(config.sidecar.replica.map(|replica| (replica.ordinal(), replica.replicas())))
+}
+
+#[test]
+fn a_replica_takes_its_number_from_the_file_or_the_hosts_name() {
+    assert_eq!(replica("", "sink-2"), Ok(None));
+    assert_eq!(replica("replicas = 3", "sink-2"), Ok(Some((2, 3))));
+    assert_eq!(replica("replicas = 3\nreplica = 0", "sink-2"), Ok(Some((0, 3))));
+}
+
+#[test]
+fn a_replica_that_cannot_be_told_or_is_none_of_them_is_an_error() {
+    let error = replica("replicas = 3", "laptop").unwrap_err();
+    assert!(error.contains("HOSTNAME=\"laptop\"") && error.contains("set [sidecar] replica"));
+    let error = replica("replicas = 3", "sink-3").unwrap_err();
+    assert!(error.contains("sidecar.replica = \"3\"") && error.contains("replicas = 3"), "{error}");
+    let error = replica("replica = 1", "sink-1").unwrap_err();
+    assert!(error.contains("say how many there are"), "{error}");
+}

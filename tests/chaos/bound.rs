@@ -60,6 +60,11 @@ impl Bound {
             }
             // Nothing, where the broker is there to take the last acks.
             Kind::Restart(Part::Sidecar) if troubled(before) => (unresolved, window),
+            // Acked too early, the highest of a partition blocks it: where one below it
+            // waits for its retry, it comes again.
+            Kind::Restart(Part::Sidecar) if round.intake == Intake::PassThrough => {
+                (round.partitions.max(1), none)
+            }
             Kind::Kill(Part::Source) => (none, window),
             // It repeats what a sidecar had resolved that is no more.
             Kind::Kill(Part::Broker) if began_anew(round, before) => {

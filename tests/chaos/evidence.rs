@@ -136,7 +136,8 @@ fn is_of(stored: &str, topic: &str) -> bool {
     stored == topic || part.is_some_and(|part| part.parse::<u32>().is_ok())
 }
 
-fn place_of(attributes: &BTreeMap<String, String>) -> anyhow::Result<Place> {
+/// A message's place in the external system, as the sidecar says it.
+pub fn place_of(attributes: &BTreeMap<String, String>) -> anyhow::Result<Place> {
     let number = |name: &str| -> anyhow::Result<u64> {
         let value = attributes.get(name).with_context(|| format!("a message without {name}"))?;
         Ok(value.parse()?)

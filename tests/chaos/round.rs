@@ -13,10 +13,10 @@ use tokio::time::sleep;
 
 use crate::{
     account::{Rule, Verdict, Violation, account},
-    evidence::{Evidence, Offset},
+    evidence::{Evidence, Offset, place_of},
     journal::{self, Handled, Tail, What, last_lines},
     schedule::{Fault, Kind, Part, Profile, Round},
-    sequence::Place,
+    sequence::{Fate, Place},
     site::Site,
 };
 
@@ -82,6 +82,12 @@ struct Run<'a> {
 struct Progress {
     tail: Tail<Handled>,
     audit: Tail<Audited>,
+    /// The record that kills sinks.
+    killer: Option<Place>,
+    /// Its messages, and those that became dead letters since the last
+    /// fault, by `x-dedup-id`.
+    killers: usize,
+    convicted: HashSet<String>,
     places: HashSet<Place>,
     offsets: HashSet<Offset>,
     died: bool,
@@ -90,9 +96,14 @@ struct Progress {
 
 impl<'a> Run<'a> {
     fn new(round: &'a Round, folder: &'a Path) -> Self {
+        let mut records = round.sequence.all().into_iter();
+        let killer = records.find(|record| record.fate == Fate::Kills).map(|record| record.place);
         let progress = Progress {
+            killer,
             tail: Tail::new(Path::new("")),
             audit: Tail::new(Path::new("")),
+            killers: 0,
+            convicted: HashSet::new(),
             places: HashSet::new(),
             offsets: HashSet::new(),
             died: false,
@@ -111,8 +122,9 @@ impl<'a> Run<'a> {
             site.inject(fault).await.with_context(|| fault.kind.to_string())?;
             self.injected.push((fault.kind, flying));
         }
+        self.progress.found_killers()?;
         // A letter from before the last fault may have been without effect.
-        self.progress.found_killer()?;
+        self.progress.convicted.clear();
         self.faults_are_over = true;
         self.quiesce(&mut site).await?;
         site.sidecar.terminate().await?;
@@ -158,7 +170,7 @@ impl<'a> Run<'a> {
     async fn look(&mut self, site: &mut Site) -> anyhow::Result<()> {
         sleep(LOOK).await;
         self.progress.take_news()?;
-        if self.faults_are_over && self.progress.died && self.progress.found_killer()? {
+        if self.faults_are_over && self.progress.died && self.progress.found_killers()? {
             site.killer_is_found()?;
         }
         for index in (0..site.sinks.len()).rev() {
@@ -219,14 +231,19 @@ impl<'a> Run<'a> {
 }
 
 impl Progress {
-    /// Whether the dead letter of the record that kills sinks is among the news.
-    fn found_killer(&mut self) -> anyhow::Result<bool> {
-        Ok(self.audit.news()?.iter().any(|line| match line {
-            Audited::Published(letter) => {
-                letter.attributes.get("x-failure-class").is_some_and(|class| class == "CRASH")
+    /// Whether each message that kills sinks is a dead letter by now. One may have
+    /// been published twice.
+    fn found_killers(&mut self) -> anyhow::Result<bool> {
+        for line in self.audit.news()? {
+            let Audited::Published(message) = line else { continue };
+            let said = |name: &str| message.attributes.get(name).map(String::as_str);
+            if said("x-failure-class") == Some("CRASH") {
+                self.convicted.extend(said("x-dedup-id").map(str::to_owned));
+            } else if self.killer.is_some() && place_of(&message.attributes).ok() == self.killer {
+                self.killers += 1;
             }
-            _ => false,
-        }))
+        }
+        Ok(self.convicted.len() >= self.killers)
     }
 
     fn take_news(&mut self) -> anyhow::Result<()> {

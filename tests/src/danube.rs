@@ -37,14 +37,26 @@ pub async fn publish(url: &str, topic: &str, payloads: &[String]) {
 /// # Panics
 /// When the broker refuses.
 pub async fn publish_keyed(url: &str, topic: &str, records: &[(Option<&str>, &str)]) {
+    publish_to_partitions(url, topic, 0, records).await;
+}
+
+/// The same to a topic with so many partitions; without records it is only created.
+///
+/// # Panics
+/// When the broker refuses.
+pub async fn publish_to_partitions(
+    url: &str,
+    topic: &str,
+    partitions: usize,
+    records: &[(Option<&str>, &str)],
+) {
     let client = client(url).await;
-    let mut producer = client
-        .new_producer()
-        .with_topic(topic)
-        .with_name(unique("producer"))
-        .with_reliable_dispatch()
-        .build()
-        .expect("a producer");
+    let producer = client.new_producer().with_topic(topic).with_name(unique("producer"));
+    let producer = match partitions {
+        0 => producer,
+        partitions => producer.with_partitions(partitions),
+    };
+    let mut producer = producer.with_reliable_dispatch().build().expect("a producer");
     producer.create().await.expect("the topic can be created");
     for (key, payload) in records {
         let attributes = HashMap::from([("test".to_owned(), "yes".to_owned())]);

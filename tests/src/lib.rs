@@ -12,7 +12,9 @@ mod sink;
 mod source;
 
 pub use broker::{Broker, needs_embedded_broker};
-pub use danube::{Received, consume, publish, publish_keyed, receive, unique};
+pub use danube::{
+    Received, consume, publish, publish_keyed, publish_to_partitions, receive, unique,
+};
 pub use process::{PATIENCE, Process, binary, eventually};
 pub use sidecar::{Sidecar, SidecarBuilder};
 pub use sink::{SinkWorker, acked, open};

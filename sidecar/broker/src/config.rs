@@ -2,6 +2,8 @@
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
+use crate::replica::Replica;
+
 /// How to reach a Danube cluster.
 #[derive(Clone, Debug)]
 pub struct ClusterConfig {
@@ -31,6 +33,10 @@ pub struct ClusterConfig {
     /// How long a partition may be silent before its stream is opened anew, in case
     /// it is dead. Default 5 min.
     pub idle_renewal: Duration,
+    /// Which one of several sidecars with the same connectors this is; none: the only
+    /// one. It takes its own partitions of a topic; all of a Shared subscription, whose
+    /// messages the broker spreads over the sidecars.
+    pub replica: Option<Replica>,
 }
 
 impl Default for ClusterConfig {
@@ -46,6 +52,7 @@ impl Default for ClusterConfig {
             discovery_interval: Duration::from_secs(30),
             drain_settle: Duration::from_millis(1500),
             idle_renewal: Duration::from_secs(5 * 60),
+            replica: None,
         }
     }
 }
@@ -102,6 +109,13 @@ pub struct SubscriptionSpec {
     pub sole_consumer: bool,
     /// Who keeps in the store how far each partition was seen.
     pub marks: Marks,
+}
+
+impl SubscriptionSpec {
+    /// Whether the broker spreads messages over several consumers.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.kind == SubscriptionKind::Shared
+    }
 }
 
 /// Who keeps a partition's contiguous offset in the store, below which nothing is

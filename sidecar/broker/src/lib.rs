@@ -15,12 +15,14 @@ mod delivery;
 mod drain;
 mod error;
 mod gaps;
+mod hash;
 mod lookup;
 mod mark;
 mod partition;
 mod probe;
 mod producer;
 mod publisher;
+mod replica;
 mod schema;
 mod silence;
 mod subscribe;
@@ -38,6 +40,7 @@ pub use config::{
     ClientCertificate, ClusterConfig, Marks, ProducerSpec, SubscriptionKind, SubscriptionSpec, Tls,
 };
 pub use error::{CallError, ClusterError};
+pub use replica::Replica;
 pub use schema::SchemaInfo;
 
 /// A running subscription: a stream of [`SubscriptionEvent`]s over all

@@ -184,10 +184,19 @@ impl Route {
 
 /// Whether `name` is `topic` itself or one of its partitions.
 fn belongs_to(topic: &str, name: &str) -> bool {
-    let Some(rest) = name.strip_prefix(topic) else { return false };
-    let Some(number) = rest.strip_prefix("-part-") else { return rest.is_empty() };
-    !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())
+    let base = partition_number(name).and_then(|_| name.rsplit_once(PARTITION));
+    name == topic || base.is_some_and(|(base, _)| base == topic)
 }
+
+/// The number of a partition; none for the name of a topic without partitions.
+pub(crate) fn partition_number(name: &str) -> Option<u64> {
+    let (_, number) = name.rsplit_once(PARTITION)?;
+    let digits = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+    digits.then(|| number.parse().ok()).flatten()
+}
+
+/// Between a topic's name and the number of its partition.
+const PARTITION: &str = "-part-";
 
 #[cfg(test)]
 mod tests {

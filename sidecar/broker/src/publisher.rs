@@ -15,7 +15,7 @@ use prost::Message;
 
 use crate::{
     Outbound, PublishError, PublishTrouble, Publisher, backoff::Backoff, cluster::Cluster,
-    config::ProducerSpec, error::Class, producer::Producer,
+    config::ProducerSpec, error::Class, hash::fnv1a, producer::Producer,
 };
 
 /// Largest encoded message that is published: the broker's limit is 4 MiB, and it
@@ -104,23 +104,4 @@ fn first_request_id() -> u64 {
 
 fn now() -> std::time::Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
-}
-
-/// FNV-1a, 64 bits.
-fn fnv1a(key: &str) -> u64 {
-    key.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3)
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn keys_hash_by_the_published_test_vectors() {
-        assert_eq!(fnv1a(""), 0xcbf2_9ce4_8422_2325);
-        assert_eq!(fnv1a("a"), 0xaf63_dc4c_8601_ec8c);
-        assert_eq!(fnv1a("foobar"), 0x8594_4171_f739_67e8);
-    }
 }

@@ -34,7 +34,10 @@ type AckQueues = Arc<Mutex<HashMap<Arc<str>, Arc<AckQueue>>>>;
 impl Cluster {
     /// Runs the subscription. What must outlive the process is kept in `store`.
     /// Nothing is awaited here: trouble comes as events.
-    pub fn subscribe(&self, spec: SubscriptionSpec, store: Store) -> BoxSubscription {
+    pub fn subscribe(&self, mut spec: SubscriptionSpec, store: Store) -> BoxSubscription {
+        if let Some(replica) = self.config().replica.filter(|_| spec.is_shared()) {
+            spec.consumer_name = format!("{}-{}", spec.consumer_name, replica.ordinal());
+        }
         let (sender, events) = mpsc::channel(QUEUE);
         let queues = AckQueues::default();
         let closing = self.stop().child_token();
@@ -184,6 +187,9 @@ impl Supervisor {
             Ok(partitions) => {
                 self.trouble = None;
                 for partition in partitions {
+                    if !self.is_ours(&partition) {
+                        continue;
+                    }
                     self.start(partition.into());
                 }
                 true
@@ -193,6 +199,12 @@ impl Supervisor {
                 false
             }
         }
+    }
+
+    /// Whether no other sidecar takes the partition.
+    fn is_ours(&self, partition: &str) -> bool {
+        let Context { cluster, spec, .. } = &self.context;
+        spec.is_shared() || cluster.config().replica.is_none_or(|replica| replica.owns(partition))
     }
 
     async fn missing(&mut self, topic: Arc<str>) {

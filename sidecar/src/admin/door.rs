@@ -169,7 +169,7 @@ impl Door {
     fn here(config: Config, store: Store, durable: bool) -> Result<Self, CommandError> {
         let checkpoints = app::checkpoints(config.checkpoints.as_ref(), &store)
             .map_err(app::AppError::Checkpoints)?;
-        let cluster = app::cluster(&config.danube)?;
+        let cluster = app::cluster(&config)?;
         let desk = Desk {
             config: Arc::new(config),
             store: durable.then_some(store),

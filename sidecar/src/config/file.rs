@@ -111,6 +111,8 @@ pub(super) struct Sidecar {
     pub(super) allow_unconfigured: Option<bool>,
     pub(super) shutdown_timeout: Option<Span>,
     pub(super) max_buffer_bytes: Option<ByteSize>,
+    pub(super) replica: Option<u32>,
+    pub(super) replicas: Option<u32>,
     pub(super) log_level: Option<String>,
     pub(super) log_format: Option<LogFormat>,
 }
@@ -168,6 +170,7 @@ pub(super) struct Inbox {
 pub(super) struct Policy {
     pub(super) allowed_topics: Option<Vec<String>>,
     pub(super) allow_lossy_subscription: bool,
+    pub(super) allow_shared: bool,
 }
 
 /// `[retry]`: the guide's keys.

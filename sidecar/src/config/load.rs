@@ -14,8 +14,9 @@ use toml_edit::{
 
 use super::{
     Config, ConfigError, Connector, DEFAULT_HTTP_LISTEN, DEFAULT_LISTEN, Danube, Delivery, Policy,
-    Producer, Retry, Settings, Sidecar, Subscription, Tls,
+    Producer, Retry, Settings, Shared, Sidecar, Subscription, Tls,
     file::{self, File, RESERVED_KEYS, ROOT_KEYS},
+    replica::replica,
     storage,
 };
 
@@ -194,7 +195,7 @@ struct Resolver<'a> {
 impl Resolver<'_> {
     fn resolve(&self, file: File) -> Result<Config, ConfigError> {
         let danube = self.danube(file.danube, file.danube_service_url)?;
-        let sidecar = self.sidecar(file.sidecar);
+        let sidecar = self.sidecar(file.sidecar)?;
         let name = self.environment.get("CONNECTOR_NAME").cloned().or(file.connector_name);
         let mut connectors = std::collections::BTreeMap::new();
         let root = Root { tables: &file.root, data_dir: sidecar.data_dir.as_deref() };
@@ -213,16 +214,22 @@ impl Resolver<'_> {
         let policy = Policy {
             allowed_topics: file.policy.allowed_topics,
             allow_lossy_subscription: file.policy.allow_lossy_subscription,
+            shared: match (sidecar.replica, file.policy.allow_shared) {
+                (None, _) => Shared::Alone,
+                (Some(_), false) => Shared::Refused,
+                (Some(_), true) => Shared::Allowed,
+            },
         };
         let defaults = Connector { subscriptions: vec![], producers: vec![], ..defaults };
         let checkpoints = storage::checkpoints(file.checkpoints)?;
         Ok(Config { sidecar, danube, policy, checkpoints, connectors, defaults })
     }
 
-    fn sidecar(&self, file: file::Sidecar) -> Sidecar {
+    fn sidecar(&self, file: file::Sidecar) -> Result<Sidecar, ConfigError> {
         let over = self.overrides;
         let listen = over.listen.or(file.listen).unwrap_or(DEFAULT_LISTEN);
-        Sidecar {
+        Ok(Sidecar {
+            replica: replica(&file, self.environment)?,
             listen,
             unix_socket: over.unix_socket.clone().or(file.unix_socket),
             http_listen: over.http_listen.or(file.http_listen).unwrap_or(DEFAULT_HTTP_LISTEN),
@@ -240,7 +247,7 @@ impl Resolver<'_> {
                 .or(file.log_level)
                 .unwrap_or_else(|| "info".to_owned()),
             log_format: over.log_format.or(file.log_format).unwrap_or_default(),
-        }
+        })
     }
 
     fn danube(&self, file: file::Danube, url: Option<String>) -> Result<Danube, ConfigError> {

@@ -4,6 +4,7 @@
 mod error;
 mod file;
 mod load;
+mod replica;
 mod storage;
 mod values;
 
@@ -14,6 +15,7 @@ use std::{
     time::Duration,
 };
 
+use danube_sidecar_broker::Replica;
 use danube_sidecar_store::ObjectLocation;
 
 pub use error::ConfigError;
@@ -66,6 +68,9 @@ pub struct Sidecar {
     /// Most bytes of records in memory that are not at a worker, all partitions
     /// together.
     pub max_buffer_bytes: usize,
+    /// Which one of several sidecars with the same connectors this is; none: the only
+    /// one.
+    pub replica: Option<Replica>,
     /// A tracing filter: `info`, `debug`, `danube_sidecar=debug`.
     pub log_level: String,
     /// How logs are written.
@@ -126,12 +131,27 @@ impl Connector {
 }
 
 /// What connectors may ask for.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Policy {
     /// Topics that connectors may name; none: all. A trailing `*` matches any rest.
     pub allowed_topics: Option<Vec<String>>,
     /// Whether subscription types that lose messages on Danube 0.15 are served.
     pub allow_lossy_subscription: bool,
+    /// Whether several sidecars may share one subscription.
+    pub shared: Shared,
+}
+
+/// Whether one Shared subscription may have several sidecars. Danube hands what one of
+/// them renews to another, so only an inbox makes that safe, and order per key is lost.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Shared {
+    /// There is only this sidecar.
+    #[default]
+    Alone,
+    /// There are others, and the operator has not allowed it.
+    Refused,
+    /// There are others, and the operator has allowed it.
+    Allowed,
 }
 
 impl Policy {

@@ -5,9 +5,10 @@ use std::time::Duration;
 use danube_sidecar_core::dispatch::{
     Limits, OnExhausted, Ordering, RetryPolicy, Settings, WorkerSettings,
 };
+use tracing::warn;
 
 use crate::{
-    config::{self, Connector, Policy, SubscriptionKind},
+    config::{self, Connector, Policy, Shared, SubscriptionKind},
     grpc::MAX_RECORD,
     refusal::Refusal,
     session::SinkOpen,
@@ -56,7 +57,7 @@ impl Plan {
             if !policy.allows(wanted.topic.as_str()) {
                 return Err(Refusal::ForbiddenTopic { topic: wanted.topic.clone() });
             }
-            check_kind(wanted, policy)?;
+            self.check_kind(wanted, policy)?;
             self.check_dead_letter_topic(&wanted.topic)?;
         }
         self.check_overlap()
@@ -150,23 +151,40 @@ impl Plan {
             linger: file.linger.or(asked.linger).unwrap_or_default(),
         }
     }
-}
 
-fn check_kind(wanted: &config::Subscription, policy: &Policy) -> Result<(), Refusal> {
-    if wanted.kind == SubscriptionKind::KeyShared && !policy.allow_lossy_subscription {
-        return Err(Refusal::RefusedSubscription {
-            topic: wanted.topic.clone(),
-            subscription: wanted.subscription.clone(),
-            problem: "KEY_SHARED loses redeliveries on Danube 0.15: use EXCLUSIVE (the sidecar \
-                      spreads keys over workers itself), or set [policy] \
-                      allow_lossy_subscription = true",
-        });
+    fn check_kind(&self, wanted: &config::Subscription, policy: &Policy) -> Result<(), Refusal> {
+        let refused = |problem| {
+            let (topic, subscription) = (wanted.topic.clone(), wanted.subscription.clone());
+            Err(Refusal::RefusedSubscription { topic, subscription, problem })
+        };
+        match wanted.kind {
+            SubscriptionKind::Exclusive => Ok(()),
+            SubscriptionKind::KeyShared if !policy.allow_lossy_subscription => refused(
+                "KEY_SHARED loses redeliveries on Danube 0.15: use EXCLUSIVE (the sidecar spreads \
+                 keys over workers itself), or set [policy] allow_lossy_subscription = true",
+            ),
+            SubscriptionKind::KeyShared => Ok(()),
+            SubscriptionKind::Failover => {
+                warn!(
+                    topic = %wanted.topic, subscription = %wanted.subscription,
+                    "FAILOVER does not fail over on Danube 0.15: a second consumer stays idle for \
+                     ever"
+                );
+                Ok(())
+            }
+            SubscriptionKind::Shared => match policy.shared {
+                Shared::Alone => Ok(()),
+                Shared::Refused => refused(
+                    "several sidecars ([sidecar] replicas) on one SHARED subscription break the \
+                     order of keys: use EXCLUSIVE (each sidecar takes its own partitions), or set \
+                     [policy] allow_shared = true",
+                ),
+                Shared::Allowed if self.connector.inbox.enabled => Ok(()),
+                Shared::Allowed => refused(
+                    "several sidecars on one SHARED subscription need an inbox, because Danube \
+                     hands what one of them holds to another: set [sidecar] data_dir",
+                ),
+            },
+        }
     }
-    if wanted.kind == SubscriptionKind::Failover {
-        tracing::warn!(
-            topic = %wanted.topic, subscription = %wanted.subscription,
-            "FAILOVER does not fail over on Danube 0.15: a second consumer stays idle for ever"
-        );
-    }
-    Ok(())
 }

@@ -58,7 +58,7 @@ async fn a_record_is_committed_when_it_is_confirmed_and_not_before() {
     let source = source(&store, &script);
     let caller = Caller { connector: NAME.to_owned(), ..Caller::default() };
     let open = SourceOpen { caller, ..SourceOpen::default() };
-    let policy = Policy { allowed_topics: None, allow_lossy_subscription: false };
+    let policy = Policy::default();
     let mut seat = source.open(open, &policy).await.unwrap();
     seat.progress.wait_for(|progress| progress.demand_records >= 1).await.unwrap();
 

@@ -10,6 +10,7 @@ mod operator;
 mod outage;
 mod outcomes;
 mod protocol;
+mod replicas;
 mod sdk;
 mod sink;
 mod source;

@@ -110,6 +110,31 @@ async fn key_shared_is_refused_unless_the_operator_allows_losses() {
     );
 }
 
+/// The refusal of a Shared subscription where several sidecars run.
+async fn shared_by_several(config: &str) -> Status {
+    let subscription = Subscription {
+        topic: unique("/default/in"),
+        r#type: Some(SubscriptionType::Shared.into()),
+        ..Subscription::default()
+    };
+    let open = SinkOpen { subscriptions: vec![subscription], ..hello() };
+    let config = format!("[sidecar]\nreplica = 0\nreplicas = 2\n{config}");
+    refused(&config, vec![Frame::Open(open)]).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn several_sidecars_share_a_subscription_only_where_that_is_allowed_and_with_an_inbox() {
+    let refusals = [("", "allow_shared = true"), ("[policy]\nallow_shared = true\n", "data_dir")];
+    for (config, remedy) in refusals {
+        let status = shared_by_several(config).await;
+        assert_eq!(
+            (status.code(), &*reason(&status)),
+            (Code::FailedPrecondition, "SUBSCRIPTION_REFUSED")
+        );
+        assert!(status.message().contains(remedy), "{status}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_frame_above_the_limit_names_the_limit() {
     let capabilities = vec![1];

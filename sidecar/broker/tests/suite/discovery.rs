@@ -3,8 +3,9 @@
 use std::{sync::Arc, time::Duration};
 
 use danube_client::{DanubeClient, SchemaType};
+use danube_devbroker::Config;
 use danube_sidecar_broker::{
-    Cluster, ClusterConfig, ClusterError, ProducerSpec, PublishTrouble, SubscriptionEvent,
+    Cluster, ClusterConfig, ClusterError, ProducerSpec, PublishTrouble, Replica, SubscriptionEvent,
     SubscriptionSpec, Trouble,
 };
 use danube_sidecar_store::Store;
@@ -44,6 +45,30 @@ async fn a_dead_letter_topic_is_not_mistaken_for_a_partition() {
     reader.drained().await;
     let dlq = SubscriptionEvent::Attached { partition: dead_letters };
     assert!(!reader.passed(|event| *event == dlq));
+}
+
+#[tokio::test]
+async fn several_sidecars_take_a_partition_each_and_one_that_comes_later_its_own() {
+    let broker = Broker::any_with(Config::for_tests()).await;
+    let topic = unique_topic();
+    create_topic(&broker.cluster(), &topic, 5).await;
+    let mut found = Vec::new();
+    for ordinal in 0..2 {
+        let cluster = broker.cluster_with(|config| config.replica = Replica::new(ordinal, 2));
+        let store = Store::in_memory().unwrap();
+        let mut reader = Reader::new(&cluster, subscription(&topic), &store);
+        let mut own = Vec::new();
+        while own.len() < 3 - ordinal as usize {
+            if let SubscriptionEvent::Attached { partition } =
+                reader.subscription.next().await.unwrap()
+            {
+                own.push(partition.rsplit_once('-').unwrap().1.parse::<u32>().unwrap());
+            }
+        }
+        own.sort_unstable();
+        found.push(own);
+    }
+    assert_eq!(found, [vec![0, 2, 4], vec![1, 3]]);
 }
 
 #[tokio::test]

@@ -61,7 +61,7 @@ impl Connector {
     async fn session(&mut self) -> ControlFlow<()> {
         let drains = self.random.random_bool(0.5);
         self.ledger.lock().left(self.sidecar);
-        let policy = Policy { allowed_topics: None, allow_lossy_subscription: false };
+        let policy = Policy::default();
         let Ok(seat) = self.source.open(self.open(drains), &policy).await else {
             return ControlFlow::Continue(());
         };

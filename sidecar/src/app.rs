@@ -254,6 +254,7 @@ fn cluster_config(config: &Config) -> ClusterConfig {
         connect_timeout: danube.connect_timeout,
         rpc_timeout: danube.rpc_timeout,
         ack_timeout: danube.ack_timeout,
+        broker_window: danube.max_unacked_messages,
         replica: config.sidecar.replica,
         ..ClusterConfig::default()
     }

@@ -24,6 +24,10 @@ pub fn describe() {
         "danube_connector_gap_messages_total",
         "Messages that the broker passed over."
     );
+    describe_counter!(
+        "danube_connector_gap_messages_late_total",
+        "Messages that came after they had been counted as passed over."
+    );
     describe_counter!("danube_connector_records_received_total", "Records from source connectors.");
     describe_counter!("danube_connector_records_published_total", "Records that Danube confirmed.");
     describe_counter!(
@@ -45,6 +49,7 @@ pub struct SinkMetrics {
     redelivered: Counter,
     retried: Counter,
     gaps: Counter,
+    late: Counter,
     resolved: [Counter; 4],
     health: Gauge,
     workers: Gauge,
@@ -62,6 +67,7 @@ impl SinkMetrics {
             redelivered: counter!("danube_connector_redeliveries_total", "connector" => name()),
             retried: counter!("danube_connector_messages_retried_total", "connector" => name()),
             gaps: counter!("danube_connector_gap_messages_total", "connector" => name()),
+            late: counter!("danube_connector_gap_messages_late_total", "connector" => name()),
             resolved: ["acked", "filtered", "dead_lettered", "skipped"].map(resolved),
             health: gauge!("danube_connector_health", "connector" => name()),
             workers: gauge!("danube_connector_workers", "connector" => name()),
@@ -89,6 +95,11 @@ impl SinkMetrics {
     /// The broker passed over messages.
     pub fn gap(&self, messages: u64) {
         self.gaps.increment(messages);
+    }
+
+    /// A message came after all that had been counted as passed over.
+    pub fn gap_filled(&self) {
+        self.late.increment(1);
     }
 
     /// A record came to its end.

@@ -36,6 +36,8 @@ pub struct Evidence {
     pub skipped: HashSet<Offset>,
     /// What the sidecar says that the broker passed over.
     pub gaps: Vec<Gap>,
+    /// What came after all, as it says.
+    pub filled: HashSet<Offset>,
     /// What the sinks did, in order.
     pub handled: Vec<Handled>,
     /// What the source saw, in order.
@@ -120,12 +122,15 @@ impl Evidence {
     /// Reads what a sidecar said about gaps and its disk.
     pub fn of_sidecar(&mut self, log: &str) {
         self.disk_felt |= log.contains(DISK_FULL);
-        for line in log.lines().filter(|line| line.contains("passed over messages")) {
+        for line in log.lines().filter(|line| line.contains("passed over")) {
             let Ok(line) = serde_json::from_str::<Value>(line) else { continue };
             let number = |name: &str| line[name].as_u64();
-            let (Some(first), Some(last)) = (number("first"), number("last")) else { continue };
             let partition = line["partition"].as_str().unwrap_or_default().to_owned();
-            self.gaps.push(Gap { partition, first, last });
+            if let (Some(first), Some(last)) = (number("first"), number("last")) {
+                self.gaps.push(Gap { partition, first, last });
+            } else if let Some(offset) = number("offset") {
+                self.filled.insert((partition, offset));
+            }
         }
     }
 }

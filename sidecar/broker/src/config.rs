@@ -24,6 +24,8 @@ pub struct ClusterConfig {
     pub rpc_timeout: Duration,
     /// The broker's ack timeout, where the admin API does not tell. Default 30 s.
     pub ack_timeout: Duration,
+    /// Un-acked messages that the broker allows a subscription. Default 10.
+    pub broker_window: usize,
     /// How often new partitions are looked for. Default 30 s.
     pub discovery_interval: Duration,
     /// How long an attach is given, at least, to repeat what is un-acked: the
@@ -49,6 +51,7 @@ impl Default for ClusterConfig {
             connect_timeout: Duration::from_secs(5),
             rpc_timeout: Duration::from_secs(10),
             ack_timeout: Duration::from_secs(30),
+            broker_window: 10,
             discovery_interval: Duration::from_secs(30),
             drain_settle: Duration::from_millis(1500),
             idle_renewal: Duration::from_secs(5 * 60),

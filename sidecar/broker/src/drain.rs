@@ -39,6 +39,8 @@ pub(crate) struct Drain {
     new_came: bool,
     /// Delivered before and never acked: these must come again.
     owed: BTreeSet<u64>,
+    /// Something was delivered before.
+    repeats: bool,
 }
 
 impl Drain {
@@ -59,6 +61,7 @@ impl Drain {
             last_repeat: now,
             known,
             new_came: false,
+            repeats: known.is_some() || !owed.is_empty(),
             owed,
         }
     }
@@ -87,6 +90,11 @@ impl Drain {
             true => self.settled_at,
             false => self.settled_at.max(last_delivery + self.quiet),
         }
+    }
+
+    /// Whether there can be repeats: nothing is repeated at the first attach.
+    pub(crate) fn repeats(&self) -> bool {
+        self.repeats
     }
 
     /// Whether something came that is newer than the attach before.

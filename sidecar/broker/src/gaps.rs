@@ -1,11 +1,14 @@
 //! Holes in the offsets of a partition.
 //!
-//! Offsets are consecutive, so a jump means that the broker passed over messages. Only
-//! while an attach repeats may they still come: then a hole is judged when that is
-//! over, else at once. A gap is told before what came behind it, so that nobody who
-//! keeps how far he has seen a partition keeps more than was told.
+//! Offsets are consecutive, so a jump that stays means that the broker passed over
+//! messages. While an attach repeats they may still come, and for a moment at any time
+//! (see [`crate::reorder`]). A gap is told before what came behind it, so that nobody
+//! who keeps how far he has seen a partition keeps more than was told.
 
 use std::collections::BTreeMap;
+
+/// Most gaps that are remembered in case they are filled after all.
+const REMEMBERED: usize = 1000;
 
 /// Offsets `first..=last` that did not come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,7 +23,9 @@ pub(crate) struct Gaps {
     /// The offset that follows the highest one seen.
     next: Option<u64>,
     /// First offset → last offset. Bounded by what one attach delivers: the window.
-    holes: BTreeMap<u64, u64>,
+    holes: Ranges,
+    /// Holes that were told as gaps, the latest of them.
+    told: Ranges,
     /// The broker reads the topic anew: it may begin below `next`.
     rewound: bool,
 }
@@ -28,7 +33,8 @@ pub(crate) struct Gaps {
 impl Gaps {
     /// `seen` is the highest offset known from before a restart.
     pub(crate) fn new(seen: Option<u64>) -> Self {
-        Self { next: seen.map(|seen| seen + 1), holes: BTreeMap::new(), rewound: false }
+        let next = seen.map(|seen| seen + 1);
+        Self { next, holes: Ranges::default(), told: Ranges::default(), rewound: false }
     }
 
     /// The subscription was set up anew on the broker: it delivers everything from
@@ -37,44 +43,74 @@ impl Gaps {
         self.rewound = true;
     }
 
-    pub(crate) fn delivered(&mut self, offset: u64) {
+    /// Tells whether the message was told as missing.
+    pub(crate) fn delivered(&mut self, offset: u64) -> bool {
         let rewound = std::mem::take(&mut self.rewound);
         match self.next {
-            Some(next) if offset > next => {
-                self.holes.insert(next, offset - 1);
+            Some(next) if offset > next => self.holes.insert(next, offset - 1),
+            Some(next) if offset < next && rewound => {
+                self.holes = Ranges::default();
+                self.told = Ranges::default();
             }
-            Some(next) if offset < next && rewound => self.holes.clear(),
-            Some(next) if offset < next => return self.fill(offset),
+            Some(next) if offset < next => {
+                self.holes.remove(offset);
+                return self.told.remove(offset);
+            }
             _ => {}
         }
         self.next = Some(offset + 1);
-    }
-
-    fn fill(&mut self, offset: u64) {
-        let Some((&first, &last)) = self.holes.range(..=offset).next_back() else {
-            return;
-        };
-        if offset > last {
-            return;
-        }
-        self.holes.remove(&first);
-        if first < offset {
-            self.holes.insert(first, offset - 1);
-        }
-        if offset < last {
-            self.holes.insert(offset + 1, last);
-        }
+        false
     }
 
     /// Whether there is a hole before `offset`.
     pub(crate) fn precede(&self, offset: u64) -> bool {
-        self.holes.first_key_value().is_some_and(|(first, _)| *first < offset)
+        self.holes.first().is_some_and(|first| first < offset)
     }
 
-    /// The holes; what is missing does not come any more.
+    /// The holes; what is missing is not waited for any more.
     pub(crate) fn take(&mut self) -> Vec<Gap> {
-        let holes = std::mem::take(&mut self.holes);
+        let Ranges(holes) = std::mem::take(&mut self.holes);
+        for (&first, &last) in &holes {
+            self.told.insert(first, last);
+        }
+        self.told.keep_last(REMEMBERED);
         holes.into_iter().map(|(first, last)| Gap { first, last }).collect()
+    }
+}
+
+/// Offsets: the first of each range and its last.
+#[derive(Debug, Default)]
+struct Ranges(BTreeMap<u64, u64>);
+
+impl Ranges {
+    fn first(&self) -> Option<u64> {
+        self.0.first_key_value().map(|(first, _)| *first)
+    }
+
+    fn insert(&mut self, first: u64, last: u64) {
+        self.0.insert(first, last);
+    }
+
+    /// Tells whether it was among them.
+    fn remove(&mut self, offset: u64) -> bool {
+        let Some((&first, &last)) = self.0.range(..=offset).next_back() else { return false };
+        if offset > last {
+            return false;
+        }
+        self.0.remove(&first);
+        if first < offset {
+            self.0.insert(first, offset - 1);
+        }
+        if offset < last {
+            self.0.insert(offset + 1, last);
+        }
+        true
+    }
+
+    fn keep_last(&mut self, most: usize) {
+        while self.0.len() > most {
+            self.0.pop_first();
+        }
     }
 }
 
@@ -83,7 +119,7 @@ mod tests {
     use super::*;
 
     fn after(gaps: &mut Gaps, offsets: impl IntoIterator<Item = u64>) {
-        offsets.into_iter().for_each(|offset| gaps.delivered(offset));
+        offsets.into_iter().for_each(|offset| _ = gaps.delivered(offset));
     }
 
     #[test]
@@ -114,6 +150,16 @@ mod tests {
         let mut gaps = Gaps::new(None);
         after(&mut gaps, [1, 10, 5]);
         assert_eq!(gaps.take(), [Gap { first: 2, last: 4 }, Gap { first: 6, last: 9 }]);
+    }
+
+    #[test]
+    fn a_message_that_comes_after_it_was_told_as_missing_is_recognised() {
+        let mut gaps = Gaps::new(None);
+        after(&mut gaps, [1, 4]);
+        assert_eq!(gaps.take(), [Gap { first: 2, last: 3 }]);
+        assert!(gaps.delivered(3) && !gaps.delivered(3) && !gaps.delivered(1));
+        assert!(gaps.delivered(2));
+        assert_eq!(gaps.take(), []);
     }
 
     #[test]

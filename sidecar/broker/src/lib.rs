@@ -22,6 +22,7 @@ mod partition;
 mod probe;
 mod producer;
 mod publisher;
+mod reorder;
 mod replica;
 mod schema;
 mod silence;
@@ -110,6 +111,14 @@ pub enum SubscriptionEvent {
         first: u64,
         /// Last missing offset.
         last: u64,
+    },
+    /// A message came after all that was told as passed over: it was overtaken by others
+    /// for very long.
+    GapFilled {
+        /// The partition's own topic.
+        partition: Arc<str>,
+        /// Its offset.
+        offset: u64,
     },
     /// The subscription cannot start or go on for now; retried with backoff.
     Trouble(Trouble),

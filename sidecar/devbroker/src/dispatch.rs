@@ -16,6 +16,8 @@ use crate::{
 
 /// What the live channel of [`crate::Oddities::live_channel_skips`] holds.
 const LIVE_CHANNEL: u64 = 256;
+/// Of so many messages one is overtaken, with [`crate::Oddities::live_channel_reorders`].
+const OVERTAKEN: u64 = 7;
 /// What a broker holds for a stream that is not read, and for a consumer without
 /// one, where that blocks.
 const UNREAD_STREAM: usize = 8;
@@ -78,8 +80,25 @@ impl Subscription {
     fn fill_window(&mut self, log: &Log) {
         while self.in_flight.len() < self.rules.window && !self.stalling.is_stalled() {
             let Some(offset) = self.take_from_log(log) else { return };
+            if let Some(later) = self.overtaking(offset, log) {
+                self.give_out(later, log);
+            }
             self.give_out(offset, log);
         }
+    }
+
+    /// The message that comes before this one though its offset is higher, if any. It
+    /// may be one more than the window allows.
+    fn overtaking(&mut self, offset: u64, log: &Log) -> Option<u64> {
+        let reorders = self.live && self.rules.oddities.live_channel_reorders;
+        if !reorders || !offset.is_multiple_of(OVERTAKEN) || self.rules.window == 1 {
+            return None;
+        }
+        let key = |offset| log.message(offset).map(|message| message.routing_key.as_ref());
+        if key(offset)? == key(self.next)? {
+            return None;
+        }
+        self.take_from_log(log)
     }
 
     /// The next new message is now in flight.

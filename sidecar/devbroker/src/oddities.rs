@@ -58,6 +58,10 @@ oddities! {
     /// A subscription that falls more than 256 messages behind skips to the last
     /// 256 (not one restored from the data directory).
     live_channel_skips = "live-channel-skips",
+    /// A subscription gets messages of different keys in another order than that of
+    /// their offsets now and then, as concurrent publishers overtake each other (not
+    /// one restored from the data directory).
+    live_channel_reorders = "live-channel-reorders",
     /// A confirmed publish reaches the data directory only within 5 s (10 MiB at
     /// most wait), or at a clean stop: a crash loses it, and its offset is used again.
     /// [`crate::Config::audit`] tells which ones.

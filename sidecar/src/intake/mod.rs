@@ -207,6 +207,7 @@ fn count(event: &SubscriptionEvent, metrics: &SinkMetrics) {
         SubscriptionEvent::Delivered(_) => metrics.received(),
         // The broker's room has logged it, with the offsets and the remedy.
         SubscriptionEvent::Gap { first, last, .. } => metrics.gap(last - first + 1),
+        SubscriptionEvent::GapFilled { .. } => metrics.gap_filled(),
         _ => {}
     }
 }

@@ -58,6 +58,7 @@ impl PassThrough {
             }
             SubscriptionEvent::Drained { .. }
             | SubscriptionEvent::Gap { .. }
+            | SubscriptionEvent::GapFilled { .. }
             | SubscriptionEvent::Trouble(_) => {}
         }
     }

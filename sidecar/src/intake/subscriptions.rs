@@ -101,6 +101,7 @@ impl Subscriptions {
             }
             SubscriptionEvent::Detached { partition, .. } => _ = self.attached.remove(partition),
             SubscriptionEvent::Gap { first, last, .. } => self.gaps += last - first + 1,
+            SubscriptionEvent::GapFilled { .. } => self.gaps = self.gaps.saturating_sub(1),
             SubscriptionEvent::Trouble(trouble) => self.troubles[index] = Some(describe(trouble)),
             SubscriptionEvent::Delivered(_) | SubscriptionEvent::Drained { .. } => {}
         }

@@ -198,6 +198,9 @@ async fn every_message_that_the_broker_passed_over_is_shown() {
     bench.script.say(SubscriptionEvent::Gap { partition: TOPIC.into(), first: 3, last: 5 });
     bench.step().await;
     assert_eq!(bench.intake.view().gaps, 3);
+    bench.script.say(SubscriptionEvent::GapFilled { partition: TOPIC.into(), offset: 4 });
+    bench.step().await;
+    assert_eq!(bench.intake.view().gaps, 2);
 }
 
 #[tokio::test(start_paused = true)]

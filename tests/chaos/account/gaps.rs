@@ -33,6 +33,7 @@ impl Account<'_> {
     fn told(&self) -> HashSet<Offset> {
         let gaps = self.evidence.gaps.iter();
         gaps.flat_map(|gap| (gap.first..=gap.last).map(|offset| (gap.partition.clone(), offset)))
+            .filter(|offset| !self.evidence.filled.contains(offset))
             .collect()
     }
 }

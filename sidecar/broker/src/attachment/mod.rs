@@ -10,7 +10,6 @@ use std::{
 
 use calls::Calls;
 use danube_core::proto::StreamMessage;
-use danube_sidecar_core::record::Record;
 use futures::StreamExt;
 use tonic::Streaming;
 
@@ -20,6 +19,7 @@ use crate::{
     drain::{Drain, Patience},
     lookup::Route,
     partition::{Opened, Partition},
+    reorder::Reorder,
 };
 
 /// How long outstanding acks keep a stream open that is to be closed.
@@ -43,9 +43,9 @@ pub(crate) struct Attachment<'p> {
     consumer_id: u64,
     stream: Streaming<StreamMessage>,
     drain: Option<Drain>,
-    /// Came behind a hole that repeats may still fill, and waits for that. Bounded by
-    /// the broker's window.
-    held: Vec<Record>,
+    /// Came behind a hole that may still be filled, and waits for that. Bounded by the
+    /// broker's window.
+    reorder: Reorder,
     calls: Calls,
     reliability: Reliability,
     last_delivery: Instant,
@@ -69,7 +69,8 @@ impl<'p> Attachment<'p> {
     pub(crate) fn new(partition: &'p mut Partition, opened: Opened) -> Self {
         let now = now();
         let owed = std::mem::take(&mut partition.unsent).into_keys().collect();
-        let settle = partition.context.cluster.config().drain_settle;
+        let config = partition.context.cluster.config();
+        let (settle, window) = (config.drain_settle, config.broker_window);
         let patience = Patience {
             settle,
             owed_within: settle * partition.silence.patience(),
@@ -85,7 +86,7 @@ impl<'p> Attachment<'p> {
             consumer_id: opened.consumer_id,
             stream: opened.stream,
             drain: Some(drain),
-            held: Vec::new(),
+            reorder: Reorder::new(window),
             calls: Calls::new(now),
             reliability: Reliability::default(),
             last_delivery: now,
@@ -204,17 +205,39 @@ impl<'p> Attachment<'p> {
             // It comes again, and until then nothing behind it is passed on.
             return;
         }
-        if self.partition.context.spec.sole_consumer && !self.reliability.is_none() {
-            self.partition.gaps.delivered(offset);
-            self.partition.mark.delivered(self.last_delivery, offset);
+        if !self.partition.context.spec.sole_consumer || self.reliability.is_none() {
+            return self.partition.tell(SubscriptionEvent::Delivered(record)).await;
         }
-        if self.drain.is_none() {
-            self.tell_gaps().await;
-        } else if self.partition.gaps.precede(offset) {
-            self.held.push(record);
-            return;
+        if self.partition.gaps.delivered(offset) {
+            self.tell_filled(offset).await;
         }
-        self.partition.tell(SubscriptionEvent::Delivered(record)).await;
+        self.partition.mark.delivered(self.last_delivery, offset);
+        if !self.partition.gaps.precede(offset) && self.reorder.is_empty() {
+            return self.partition.tell(SubscriptionEvent::Delivered(record)).await;
+        }
+        self.reorder.hold(self.last_delivery, record);
+        self.pass_on().await;
+        if !self.awaits_repeats() && self.reorder.is_over(self.last_delivery) {
+            self.give_up_holes().await;
+        }
+    }
+
+    /// Tells what has no hole before it (any more), in the order of the offsets.
+    async fn pass_on(&mut self) {
+        while let Some(record) = self.reorder.next(&self.partition.gaps) {
+            self.partition.tell(SubscriptionEvent::Delivered(record)).await;
+        }
+    }
+
+    /// What is missing does not come any more.
+    async fn give_up_holes(&mut self) {
+        self.tell_gaps().await;
+        self.pass_on().await;
+    }
+
+    /// Whether what is missing may be among the repeats of this attach.
+    fn awaits_repeats(&self) -> bool {
+        self.drain.as_ref().is_some_and(Drain::repeats)
     }
 
     fn note_delivery(&mut self, offset: u64) {

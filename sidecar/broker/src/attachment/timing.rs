@@ -19,6 +19,7 @@ impl Attachment<'_> {
             self.partition.lease.next_deadline(),
             self.partition.mark.idle_at(),
             self.idle_renewal_at(),
+            self.reorder.deadline().filter(|_| !self.awaits_repeats()),
         ];
         let far = now() + HEALTH_CHECK;
         deadlines.into_iter().flatten().min().unwrap_or(far)
@@ -44,6 +45,9 @@ impl Attachment<'_> {
             return Some(DetachReason::Renewal);
         }
         self.check_health_if_due(now);
+        if !self.awaits_repeats() && self.reorder.is_over(now) {
+            self.give_up_holes().await;
+        }
         match self.drain.take_if(|drain| now >= drain.deadline()) {
             Some(drain) => self.drained(drain).await,
             None => None,
@@ -55,10 +59,7 @@ impl Attachment<'_> {
         let (new_came, owed) = (drain.new_came(), drain.into_owed());
         let partition = Arc::clone(&self.partition.name);
         self.partition.order.drained();
-        self.tell_gaps().await;
-        for record in std::mem::take(&mut self.held) {
-            self.partition.tell(SubscriptionEvent::Delivered(record)).await;
-        }
+        self.give_up_holes().await;
         self.partition.tell(SubscriptionEvent::Drained { partition }).await;
         if !self.partition.context.spec.sole_consumer {
             // Another consumer may have got it.
@@ -118,6 +119,12 @@ impl Attachment<'_> {
             );
             self.partition.tell(SubscriptionEvent::Gap { partition, first, last }).await;
         }
+    }
+
+    pub(super) async fn tell_filled(&mut self, offset: u64) {
+        let partition = Arc::clone(&self.partition.name);
+        tracing::info!(%partition, offset, "a message came after all that counted as passed over");
+        self.partition.tell(SubscriptionEvent::GapFilled { partition, offset }).await;
     }
 
     /// Whether no ack will be sent or answered any more, as things stand.

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use danube_sidecar_broker::{DetachReason, Marks, SubscriptionEvent, SubscriptionSpec};
+use danube_sidecar_broker::{
+    DetachReason, Marks, Outbound, Publisher, SubscriptionEvent, SubscriptionSpec,
+};
 use danube_sidecar_store::Store;
 
 use crate::support::*;
@@ -35,6 +37,41 @@ async fn messages_that_the_broker_passed_over_are_told_as_a_gap() {
     }
     assert_eq!(missing + seen.len() as u64, 600);
     assert!(missing > 0);
+}
+
+/// Publishes ten numbers under keys of their own, all at once, so often.
+async fn publish_side_by_side(publisher: &dyn Publisher, rounds: std::ops::Range<usize>) {
+    for round in rounds {
+        let sending = (0..10).map(|key| {
+            let number = (10 * round + key).to_string();
+            publish(
+                publisher,
+                Outbound { key: Some(format!("key-{key}").into()), ..message(number) },
+            )
+        });
+        futures::future::join_all(sending).await;
+    }
+}
+
+#[tokio::test]
+async fn what_others_overtake_at_the_broker_comes_in_its_turn_and_is_no_gap() {
+    let broker = Broker::any_with(odd(|oddities| oddities.live_channel_reorders = true)).await;
+    let (cluster, store, topic) = (broker.cluster(), Store::in_memory().unwrap(), unique_topic());
+    create_topic(&cluster, &topic, 0).await;
+    let publisher = cluster.publisher(producer(&topic, 0));
+    let mut reader = Reader::attached(&cluster, subscription(&topic), &store, 1).await;
+
+    // More than the broker's window, so that there is something to be overtaken.
+    publish_side_by_side(&*publisher, 0..10).await;
+    let mut offsets = Vec::new();
+    while offsets.len() < 100 {
+        let record = reader.record().await;
+        reader.ack(&record);
+        offsets.push(record.identity.offset);
+    }
+
+    assert!(offsets.is_sorted(), "{offsets:?}");
+    assert!(!reader.passed(is_gap));
 }
 
 #[tokio::test]

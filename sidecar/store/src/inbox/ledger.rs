@@ -145,7 +145,9 @@ impl Ledger {
         let mut offsets = BTreeMap::new();
         for record in records {
             let Encoded { value, partition, subscription, offset, .. } = record;
-            offsets.insert((subscription, partition), offset);
+            // One that was overtaken at the broker does not move it back.
+            let highest = offsets.entry((subscription, partition)).or_insert(offset);
+            *highest = offset.max(*highest);
             self.put(tx, value);
         }
         for ((subscription, partition), offset) in offsets {

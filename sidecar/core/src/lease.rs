@@ -10,6 +10,11 @@ use std::{
 /// every 500 ms (Danube 0.15), and renewals must stay rarer than that.
 const SHORTEST_HALVED: Duration = Duration::from_secs(1);
 
+/// A repeat that comes so soon after its delivery is no timeout: a broker that looks
+/// for those every 500 ms has sent what is un-acked twice, for the old stream's end and
+/// for the new stream.
+const SOONEST_TIMEOUT: Duration = Duration::from_millis(400);
+
 /// The attachment of one partition.
 ///
 /// A broker ack timeout uses up the subscription's redelivery budget, and in the
@@ -58,7 +63,8 @@ impl Lease {
     /// asked for: then the ack timeout is shorter than believed, and is halved.
     pub fn delivered(&mut self, now: Instant, offset: u64) -> bool {
         let State::Attached(_, clocks) = &mut self.state else { return false };
-        let unasked = clocks.start(now, offset);
+        let soonest = SOONEST_TIMEOUT.min(self.ack_timeout / 4);
+        let unasked = clocks.start(now, offset).is_some_and(|since| now >= since + soonest);
         if unasked {
             let halved = (self.ack_timeout / 2).max(SHORTEST_HALVED);
             self.ack_timeout = halved.min(self.ack_timeout);
@@ -69,7 +75,7 @@ impl Lease {
     /// The broker answered the offset's ack.
     pub fn acked(&mut self, offset: u64) {
         if let State::Attached(_, clocks) = &mut self.state {
-            clocks.stop(offset);
+            _ = clocks.stop(offset);
         }
     }
 
@@ -100,17 +106,18 @@ impl Lease {
 }
 
 impl Clocks {
-    /// Tells whether the clock was running.
-    fn start(&mut self, now: Instant, offset: u64) -> bool {
+    /// Tells since when the clock was running, if it was.
+    fn start(&mut self, now: Instant, offset: u64) -> Option<Instant> {
         let running = self.stop(offset);
         self.started.insert(offset, now);
         self.oldest.insert((now, offset));
         running
     }
 
-    fn stop(&mut self, offset: u64) -> bool {
-        let Some(started) = self.started.remove(&offset) else { return false };
-        self.oldest.remove(&(started, offset))
+    fn stop(&mut self, offset: u64) -> Option<Instant> {
+        let started = self.started.remove(&offset)?;
+        self.oldest.remove(&(started, offset));
+        Some(started)
     }
 }
 
@@ -173,9 +180,17 @@ mod tests {
         assert!(lease.delivered(start + TIMEOUT / 4, 1));
         assert_eq!(lease.ack_timeout(), TIMEOUT / 2);
         assert_eq!(lease.next_deadline(), Some(start + TIMEOUT / 4 + TIMEOUT / 4));
-        for _ in 0..20 {
-            lease.delivered(start, 1);
+        for repeat in 1..20 {
+            lease.delivered(start + repeat * TIMEOUT, 1);
         }
         assert_eq!(lease.ack_timeout(), Duration::from_secs(1));
+    }
+
+    #[test]
+    fn what_a_broker_sends_twice_at_an_attach_is_no_timeout() {
+        let (mut lease, start) = attached();
+        lease.delivered(start, 1);
+        assert!(!lease.delivered(start + Duration::from_millis(20), 1));
+        assert_eq!(lease.ack_timeout(), TIMEOUT);
     }
 }

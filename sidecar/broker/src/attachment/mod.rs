@@ -217,7 +217,7 @@ impl<'p> Attachment<'p> {
         }
         self.reorder.hold(self.last_delivery, record);
         self.pass_on().await;
-        if !self.awaits_repeats() && self.reorder.is_over(self.last_delivery) {
+        if self.reorder.is_full() {
             self.give_up_holes().await;
         }
     }

@@ -19,7 +19,7 @@ impl Attachment<'_> {
             self.partition.lease.next_deadline(),
             self.partition.mark.idle_at(),
             self.idle_renewal_at(),
-            self.reorder.deadline().filter(|_| !self.awaits_repeats()),
+            self.holes_given_up_at(),
         ];
         let far = now() + HEALTH_CHECK;
         deadlines.into_iter().flatten().min().unwrap_or(far)
@@ -35,6 +35,11 @@ impl Attachment<'_> {
         idle.then(|| self.last_delivery + after)
     }
 
+    /// While an attach repeats, its end decides.
+    fn holes_given_up_at(&self) -> Option<Instant> {
+        self.reorder.deadline().filter(|_| !self.awaits_repeats())
+    }
+
     pub(super) async fn on_time(&mut self, wake_at: Instant) -> Option<DetachReason> {
         self.check_after_standstill(wake_at);
         if matches!(self.leaving, Some(Leaving::Checking(_))) {
@@ -45,7 +50,7 @@ impl Attachment<'_> {
             return Some(DetachReason::Renewal);
         }
         self.check_health_if_due(now);
-        if !self.awaits_repeats() && self.reorder.is_over(now) {
+        if self.holes_given_up_at().is_some_and(|at| at <= now) {
             self.give_up_holes().await;
         }
         match self.drain.take_if(|drain| now >= drain.deadline()) {

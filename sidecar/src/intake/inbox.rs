@@ -48,6 +48,8 @@ pub struct Inbox {
     /// Messages that are not in the log yet.
     arriving: Vec<Arc<Record>>,
     arriving_bytes: usize,
+    /// Most of them that are appended together.
+    most: usize,
     /// Log sequences of the records in hand.
     in_hand: HashMap<Fingerprint, u64>,
     /// Everything up to this sequence was taken in hand.
@@ -94,6 +96,7 @@ impl Inbox {
             unacked: Unacked::default(),
             arriving: Vec::new(),
             arriving_bytes: 0,
+            most: usize::MAX,
             in_hand: HashMap::new(),
             taken: 0,
             resolved: Vec::new(),
@@ -174,6 +177,7 @@ impl Inbox {
     }
 
     fn appended(&mut self, records: Vec<Arc<Record>>, first: u64, dispatch: &mut Dispatch) {
+        self.most = usize::MAX;
         if self.trouble.take().is_some() {
             info!("the inbox takes records again");
         }
@@ -214,6 +218,9 @@ impl Inbox {
     }
 
     fn append_failed(&mut self, records: Vec<Arc<Record>>, error: &StoreError) {
+        if matches!(error, StoreError::InboxFull { .. }) {
+            self.most = (records.len() / 2).max(1);
+        }
         // They stay the first ones: the log keeps the broker's order.
         let later = std::mem::replace(&mut self.arriving, records);
         self.arriving.extend(later);
@@ -283,13 +290,26 @@ impl Inbox {
         if self.in_doubt {
             return self.recall();
         }
-        self.arriving_bytes = 0;
-        let (log, records) = (self.log.clone(), std::mem::take(&mut self.arriving));
+        let later = self.arriving.split_off(self.that_fit());
+        let (log, records) = (self.log.clone(), std::mem::replace(&mut self.arriving, later));
+        self.arriving_bytes -= records.iter().map(|record| record.encoded_len()).sum::<usize>();
         self.underway.push(Box::pin(async move {
             let appended = log.append(records.clone()).await.map(|at| at.first_seq);
             pause_after(&appended).await;
             Stored::Appended(records, appended)
         }));
+    }
+
+    /// How many of the records that arrive go into the log together: what it has room
+    /// for, and one in any case. After it had none for some, half of those.
+    fn that_fit(&self) -> usize {
+        let usage = self.log.usage();
+        let room = usage.max_bytes.saturating_sub(usage.bytes);
+        let filled = self.arriving.iter().scan(0, |filled, record| {
+            *filled += record.encoded_len() as u64;
+            Some(*filled)
+        });
+        filled.take(self.most).take_while(|filled| *filled <= room).count().max(1)
     }
 
     fn recall(&mut self) {

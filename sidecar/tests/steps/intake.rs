@@ -143,6 +143,19 @@ async fn what_the_log_has_no_room_for_is_not_acked_and_goes_in_when_there_is_roo
 }
 
 #[tokio::test(start_paused = true)]
+async fn more_than_the_log_can_ever_hold_goes_in_bit_by_bit() {
+    let mut bench = Bench::new(Some(InboxSettings { max_bytes: 300, ..INBOX }), 1 << 20).await;
+    bench.script.deliver(0..20);
+    bench.step().await;
+    while bench.script.acks().len() < 20 {
+        bench.turn();
+        bench.step().await;
+        bench.resolve_all();
+    }
+    assert_eq!(bench.script.acks(), (0..20).collect::<Vec<_>>());
+}
+
+#[tokio::test(start_paused = true)]
 async fn nothing_may_be_offered_until_what_is_resolved_is_written() {
     let mut bench = Bench::new(Some(INBOX), 1 << 20).await;
     bench.script.deliver(0..1);

@@ -135,7 +135,9 @@ impl Ledger {
         records: Vec<Encoded>,
     ) -> Result<u64, Refusal> {
         let asked = records.iter().map(|record| record.value.len() as u64).sum();
-        self.make_room(tx, asked)?;
+        // However small the inbox is, one record always passes.
+        let passes = self.totals.records == 0 && records.len() == 1;
+        self.make_room(tx, asked, passes)?;
         let first_seq = self.totals.next_seq;
         if self.totals.records == 0 {
             self.totals.head = first_seq;
@@ -320,14 +322,19 @@ impl Ledger {
         Ok(())
     }
 
-    fn make_room(&mut self, tx: &mut Transaction<'_>, asked: u64) -> Result<(), Refusal> {
+    fn make_room(
+        &mut self,
+        tx: &mut Transaction<'_>,
+        asked: u64,
+        passes: bool,
+    ) -> Result<(), Refusal> {
         let max_bytes = self.account.settings.max_bytes;
         let used = self.totals.bytes;
-        if used.saturating_add(asked) > max_bytes {
+        if used.saturating_add(asked) > max_bytes && !passes {
             let connector = self.account.connector.to_string();
             return Err(StoreError::InboxFull { connector, used, max_bytes, asked }.into());
         }
-        let room = max_bytes - used - asked;
+        let room = max_bytes.saturating_sub(used).saturating_sub(asked);
         Ok(self.give_up_retained(tx, |totals, _| totals.retained_bytes > room)?)
     }
 

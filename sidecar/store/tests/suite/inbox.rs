@@ -89,6 +89,15 @@ async fn a_full_inbox_takes_nothing_until_something_is_resolved() {
 }
 
 #[tokio::test]
+async fn one_record_always_passes_an_empty_inbox() {
+    let settings = InboxSettings { max_bytes: 100, ..SETTINGS };
+    let inbox = Store::in_memory().unwrap().inbox("sink", settings).await.unwrap();
+    assert!(inbox.append(records(0..2, 1000)).await.is_err());
+    inbox.append(records(0..1, 1000)).await.unwrap();
+    assert!(inbox.append(records(1..2, 1000)).await.is_err());
+}
+
+#[tokio::test]
 async fn an_append_moves_the_contiguous_offsets() {
     let store = Store::in_memory().unwrap();
     let inbox = store.inbox("sink", SETTINGS).await.unwrap();

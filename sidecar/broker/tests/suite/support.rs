@@ -97,6 +97,11 @@ impl Broker {
     }
 }
 
+/// Says why a test does nothing.
+pub(crate) fn needs_the_admin_api() {
+    eprintln!("needs DANUBE_ADMIN_URL, the admin API of the broker at DANUBE_SERVICE_URL");
+}
+
 pub(crate) fn cluster_at(url: &str, change: impl FnOnce(&mut ClusterConfig)) -> Cluster {
     let mut config = ClusterConfig { service_url: url.to_owned(), ..Default::default() };
     change(&mut config);

@@ -168,6 +168,14 @@ impl Settings {
         if random.chance(400) {
             kinds.push(random.pick(&Self::kinds()));
         }
+        // There is one record that kills.
+        let mut killers = 0;
+        for kind in kinds.iter_mut().filter(|kind| **kind == Kind::Killer) {
+            killers += 1;
+            if killers > 1 {
+                *kind = Kind::Kill(Part::Sink);
+            }
+        }
         let instead = [Kind::Kill(Part::Sink), Kind::Cut(Link::Broker)];
         for (index, kind) in kinds.iter_mut().enumerate().filter(|(_, kind)| !self.can(**kind)) {
             *kind = instead[index % 2];
@@ -368,6 +376,15 @@ mod tests {
             let dealt: HashSet<Kind> =
                 rounds.flat_map(|round| round.faults).map(|fault| fault.kind).collect();
             assert_eq!(dealt.len(), Settings::kinds().len(), "seed {seed}");
+        }
+    }
+
+    #[test]
+    fn a_round_has_one_killer_at_most() {
+        for number in 0..2000 {
+            let faults = SETTINGS.round(7, number).faults;
+            let killers = faults.iter().filter(|fault| fault.kind == Kind::Killer).count();
+            assert!(killers < 2 && faults.len() >= 2, "{faults:?}");
         }
     }
 

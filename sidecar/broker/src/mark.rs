@@ -94,17 +94,17 @@ impl Mark {
         }
     }
 
-    /// The store holds `bound`, or failed to.
+    /// The store holds the bound that was to be kept; none: it is not known whether it
+    /// does.
     pub(crate) fn kept(&mut self, bound: Option<u64>) {
-        self.keeping = false;
-        if bound.is_some() {
+        if std::mem::take(&mut self.keeping) {
             self.kept = bound;
         }
     }
 
-    /// The exact bound for a clean end, where the store holds another.
+    /// The exact bound for a clean end, where the store holds another, or may do so soon.
     pub(crate) fn exact(&self) -> Option<u64> {
-        self.highest.filter(|_| !self.foreign && self.highest != self.kept)
+        self.highest.filter(|_| !self.foreign && (self.keeping || self.highest != self.kept))
     }
 
     /// When an idle partition gets its exact bound.
@@ -175,6 +175,20 @@ mod tests {
         assert!(mark.covers());
         assert_eq!((mark.wanted(now + IDLE), mark.exact(), mark.idle_at()), (None, None, None));
         assert_eq!(mark.highest(), Some(9));
+    }
+
+    #[test]
+    fn a_bound_that_is_on_its_way_at_the_end_is_replaced_by_the_exact_one() {
+        let (mut mark, now) = (Mark::new(None), Instant::now());
+        mark.delivered(now, 7);
+        assert_eq!(mark.wanted(now), Some(7));
+        mark.kept(Some(7));
+        assert_eq!(mark.exact(), None);
+        mark.delivered(now, 8);
+        assert_eq!(mark.wanted(now), Some(10));
+        assert_eq!(mark.exact(), Some(8));
+        mark.kept(None);
+        assert_eq!((mark.exact(), mark.covers()), (Some(8), false));
     }
 
     #[test]

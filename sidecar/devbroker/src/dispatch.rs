@@ -87,11 +87,16 @@ impl Subscription {
         }
     }
 
-    /// The message that comes before this one though its offset is higher, if any. It
-    /// may be one more than the window allows.
-    fn overtaking(&mut self, offset: u64, log: &Log) -> Option<u64> {
+    /// Whether the message stays unread until the next one comes, which overtakes it, or
+    /// the next tick.
+    pub(crate) fn is_overtaken(&self, offset: u64) -> bool {
         let reorders = self.live && self.rules.oddities.live_channel_reorders;
-        if !reorders || !offset.is_multiple_of(OVERTAKEN) || self.rules.window == 1 {
+        reorders && offset.is_multiple_of(OVERTAKEN)
+    }
+
+    /// The message that comes before this one though its offset is higher, if any.
+    fn overtaking(&mut self, offset: u64, log: &Log) -> Option<u64> {
+        if !self.is_overtaken(offset) || self.in_flight.len() >= self.rules.window {
             return None;
         }
         let key = |offset| log.message(offset).map(|message| message.routing_key.as_ref());

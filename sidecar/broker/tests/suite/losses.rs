@@ -61,7 +61,6 @@ async fn what_others_overtake_at_the_broker_comes_in_its_turn_and_is_no_gap() {
     let publisher = cluster.publisher(producer(&topic, 0));
     let mut reader = Reader::attached(&cluster, subscription(&topic), &store, 1).await;
 
-    // More than the broker's window, so that there is something to be overtaken.
     publish_side_by_side(&*publisher, 0..10).await;
     let mut offsets = Vec::new();
     while offsets.len() < 100 {

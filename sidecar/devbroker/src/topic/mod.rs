@@ -124,7 +124,11 @@ impl Topic {
         self.audit_publish(&message, state.log.end())?;
         state.log.append(message)?;
         let mut hanging = Vec::new();
+        let offset = state.log.end() - 1;
         for (name, subscription) in &mut state.subscriptions {
+            if subscription.is_overtaken(offset) {
+                continue;
+            }
             subscription.published(&state.log, now);
             if subscription.submit(Command::Wake, &state.log, now).is_err() {
                 hanging.push(name.clone());
@@ -264,7 +268,7 @@ impl Topic {
         let state = &mut *state;
         let mut dead = Vec::new();
         for (name, subscription) in &mut state.subscriptions {
-            if subscription.tick(now) {
+            if subscription.tick(now) || subscription.rules.oddities.live_channel_reorders {
                 subscription.dispatch(&state.log);
             }
             let Poison::DeadLetter { topic } = &subscription.rules.failure.poison else { continue };

@@ -6,13 +6,14 @@ PYTHON := .tools/venv/bin/python
 # What setup installs comes before what the machine may have (mosquitto, buf).
 export PATH := $(CURDIR)/.tools/bin:$(PATH)
 
-.PHONY: help setup demo build test lint test-rust test-languages test-demo chaos test-chaos sabotage doc clean
+.PHONY: help setup demo build test lint test-rust test-languages test-demo chaos test-chaos sabotage bench doc clean
 
 help:
 	@echo "make demo    10 000 real flights through Danube into SQLite, with a kill half way (about a minute once built)"
 	@echo "make test    everything that CI checks"
 	@echo "make chaos   kill, stop, cut and starve everything; every record accounted for (ROUNDS=n SEED=s ROUND=k)"
 	@echo "make sabotage  make the code wrong, a patch at a time, and see its test fail"
+	@echo "make bench   how fast it is, beside what it replaces (BENCHMARKS.md)"
 	@echo "make lint    formatting, clippy, the protocol, licenses"
 	@echo "make doc     the Rust documentation, in target/doc"
 	@echo "make setup   install what the others need into .tools (they call it themselves)"
@@ -72,6 +73,13 @@ test-chaos: setup
 sabotage:
 	@tools/setup demo
 	@tools/sabotage
+
+# Release builds of everything that is measured; CASES=hop,sink measures only these.
+bench:
+	@tools/setup demo
+	@cargo build --release --quiet --package danube-sidecar --package danube-devbroker \
+		--package danube-sidecar-tests --bin danube-sidecar --bin danube-devbroker --bin bench
+	@target/release/bench $(if $(CASES),--only $(CASES))
 
 doc:
 	tools/setup demo

@@ -100,7 +100,7 @@ pub async fn run(
     let (stopping, closing) = (CancellationToken::new(), CancellationToken::new());
     let checkpoints = checkpoints(config.checkpoints.as_ref(), &store)?;
     let parts = connectors::Parts {
-        cluster: cluster.clone(),
+        danube: Arc::new(cluster.clone()),
         checkpoints: Arc::clone(&checkpoints),
         store: store.clone(),
         shutdown: stopping.clone(),

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use danube_sidecar_broker::{CallError, Cluster, SchemaInfo};
+use danube_sidecar_broker::{CallError, SchemaInfo};
 use danube_sidecar_core::record::SchemaRef;
 use danube_sidecar_store::{
     Checkpoints, InboxSettings, LetterSettings, Letters, Position, ReplayFrom, Store, StoreError,
@@ -19,6 +19,7 @@ use tracing::warn;
 
 use crate::{
     config::{Config, Connector, DeadLetters},
+    danube::Danube,
     intake::Buffers,
     refusal::Refusal,
     session::{Caller, SinkOpen, SourceOpen},
@@ -39,7 +40,7 @@ pub struct Connectors {
 #[derive(Clone)]
 pub struct Parts {
     /// The Danube cluster.
-    pub cluster: Cluster,
+    pub danube: Arc<dyn Danube>,
     /// What survives restarts.
     pub store: Store,
     /// Where the positions of sources are durable.
@@ -137,7 +138,7 @@ impl Connectors {
     /// # Errors
     /// When it cannot be read.
     pub async fn schema(&self, schema: SchemaRef) -> Result<SchemaInfo, CallError> {
-        self.parts.cluster.schema(schema).await
+        self.parts.danube.schema(schema).await
     }
 
     /// What an operator sees of the sinks.
@@ -228,7 +229,7 @@ impl Connectors {
 
     fn drive(&self, plan: Plan, open: Option<&SinkOpen>) -> Sink {
         let parts = sink::Parts {
-            danube: Arc::new(self.parts.cluster.clone()),
+            danube: Arc::clone(&self.parts.danube),
             store: self.parts.store.clone(),
             inbox: inbox_settings(&plan.connector),
             letters: self.letters(&plan.connector),
@@ -257,7 +258,7 @@ impl Connectors {
     fn source_parts(&self, connector: &Connector) -> source::Parts {
         source::Parts {
             letters: self.letters(connector),
-            danube: Arc::new(self.parts.cluster.clone()),
+            danube: Arc::clone(&self.parts.danube),
             checkpoints: Arc::clone(&self.parts.checkpoints),
             shutdown: self.parts.shutdown.clone(),
             shutdown_timeout: self.config.sidecar.shutdown_timeout,

@@ -3,8 +3,13 @@
 
 use std::sync::Arc;
 
-use danube_sidecar_broker::{BoxSubscription, Cluster, ProducerSpec, Publisher, SubscriptionSpec};
+use bytes::Bytes;
+use danube_sidecar_broker::{
+    BoxSubscription, CallError, Cluster, ProducerSpec, Publisher, SchemaInfo, SubscriptionSpec,
+};
+use danube_sidecar_core::record::SchemaRef;
 use danube_sidecar_store::Store;
+use futures::future::BoxFuture;
 
 /// Where subscriptions and publishers come from.
 pub trait Danube: Send + Sync {
@@ -13,6 +18,20 @@ pub trait Danube: Send + Sync {
 
     /// Publishes to a topic.
     fn publisher(&self, spec: ProducerSpec) -> Arc<dyn Publisher>;
+
+    /// The schema that records name; where there is no registry, plain bytes.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    fn schema(&self, reference: SchemaRef) -> BoxFuture<'_, Result<SchemaInfo, CallError>> {
+        let schema = SchemaInfo {
+            reference,
+            subject: String::new(),
+            schema_type: "bytes".to_owned(),
+            definition: Bytes::new(),
+        };
+        Box::pin(async { Ok(schema) })
+    }
 }
 
 impl Danube for Cluster {
@@ -22,5 +41,9 @@ impl Danube for Cluster {
 
     fn publisher(&self, spec: ProducerSpec) -> Arc<dyn Publisher> {
         Cluster::publisher(self, spec)
+    }
+
+    fn schema(&self, reference: SchemaRef) -> BoxFuture<'_, Result<SchemaInfo, CallError>> {
+        Box::pin(Cluster::schema(self, reference))
     }
 }

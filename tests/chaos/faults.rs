@@ -1,10 +1,10 @@
 //! How each kind of fault is done to the programs of a round.
 
+use danube_sidecar_tests::program::Program;
 use nix::sys::signal::Signal;
 use tokio::time::sleep;
 
 use crate::{
-    process::Program,
     schedule::{Fault, Kind, Link, Part},
     site::Site,
 };

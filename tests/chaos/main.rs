@@ -14,7 +14,6 @@ mod disk;
 mod evidence;
 mod faults;
 mod journal;
-mod process;
 mod proxy;
 mod random;
 mod round;

@@ -9,6 +9,7 @@ use std::{
 
 use anyhow::{Context as _, bail};
 use danube_client::DanubeClient;
+use danube_sidecar_tests::program::{Program, beside};
 use serde_json::Value;
 use tokio::{
     process::Command,
@@ -20,7 +21,6 @@ use crate::{
     clock::Clock,
     config,
     disk::Disk,
-    process::{Program, beside},
     proxy::Proxy,
     schedule::{Kind, Profile, Round},
 };

@@ -7,6 +7,7 @@
 mod broker;
 mod danube;
 mod process;
+pub mod program;
 mod sidecar;
 mod sink;
 mod source;

@@ -1,4 +1,5 @@
-//! A program of a round: its log in a file, signals, its end.
+//! A program beside this one: its log in a file, signals, its end. For programs that are
+//! no tests: what goes wrong is an error.
 
 use std::{
     fs::File,
@@ -32,6 +33,9 @@ pub struct Program {
 
 impl Program {
     /// Starts it; all that it prints goes to `log`.
+    ///
+    /// # Errors
+    /// When it cannot be started.
     pub fn start(name: &str, mut command: Command, log: PathBuf) -> anyhow::Result<Self> {
         let file = File::create(&log).with_context(|| log.display().to_string())?;
         let child = command
@@ -44,12 +48,20 @@ impl Program {
         Ok(Self { name: name.to_owned(), child, log })
     }
 
+    /// Its process id; none when it has ended.
+    pub fn id(&self) -> Option<u32> {
+        self.child.id()
+    }
+
     /// Its log.
     pub fn log(&self) -> &Path {
         &self.log
     }
 
     /// Waits until it prints a line with `text`, and returns the line.
+    ///
+    /// # Errors
+    /// When it ends, or takes too long.
     pub async fn line(&mut self, text: &str) -> anyhow::Result<String> {
         let deadline = Instant::now() + PATIENCE;
         loop {
@@ -69,6 +81,9 @@ impl Program {
     }
 
     /// Sends it a signal; one that has ended does not mind.
+    ///
+    /// # Errors
+    /// When it cannot be sent.
     pub fn signal(&self, signal: Signal) -> anyhow::Result<()> {
         let Some(pid) = self.child.id() else { return Ok(()) };
         match kill(Pid::from_raw(pid.cast_signed()), signal) {
@@ -78,11 +93,17 @@ impl Program {
     }
 
     /// How it ended, if it has.
+    ///
+    /// # Errors
+    /// When the system does not say.
     pub fn ended(&mut self) -> anyhow::Result<Option<ExitStatus>> {
         Ok(self.child.try_wait()?)
     }
 
     /// Waits for its end.
+    ///
+    /// # Errors
+    /// When it takes too long.
     pub async fn exit(&mut self) -> anyhow::Result<ExitStatus> {
         match timeout(PATIENCE, self.child.wait()).await {
             Ok(status) => Ok(status?),
@@ -91,12 +112,18 @@ impl Program {
     }
 
     /// SIGKILL, and its end.
+    ///
+    /// # Errors
+    /// When it takes too long.
     pub async fn kill(&mut self) -> anyhow::Result<()> {
         self.signal(Signal::SIGKILL)?;
         self.exit().await.map(drop)
     }
 
     /// SIGTERM, and its end, which must be a good one.
+    ///
+    /// # Errors
+    /// When it is none, or takes too long.
     pub async fn terminate(&mut self) -> anyhow::Result<()> {
         self.signal(Signal::SIGTERM)?;
         let status = self.exit().await?;
@@ -108,6 +135,9 @@ impl Program {
 }
 
 /// A program of this workspace that stands beside this one.
+///
+/// # Errors
+/// When it is not built.
 pub fn beside(name: &str) -> anyhow::Result<PathBuf> {
     let own = std::env::current_exe()?;
     let path = own.parent().map(|folder| folder.join(name)).unwrap_or_default();

@@ -1,0 +1,215 @@
+//! The cases: ours and its peer in turn, several times; the medians are compared.
+
+use anyhow::{Context as _, bail};
+
+use crate::{
+    report::{Outcome, Reach, median},
+    roles::Measured,
+    site::{Site, measured, resident},
+};
+
+/// Bytes of a record.
+const SIZE: &str = "256";
+/// A hand-written loop that is slower than this is broken.
+const SLOWEST_PEER: f64 = 3000.0;
+/// What is idle may take so much memory, and a start so long.
+const IDLE_RSS: f64 = (16 << 20) as f64;
+const START_MS: f64 = 50.0;
+const BINARY: f64 = (25 << 20) as f64;
+
+/// How much is measured.
+#[derive(Clone, Copy, Debug)]
+pub struct Effort {
+    /// How often ours and its peer take turns.
+    pub turns: usize,
+    /// Records of a turn, of the fast cases.
+    pub records: u64,
+}
+
+/// The names of all cases, in the order in which they run.
+pub const NAMES: [&str; 9] = [
+    "hop",
+    "sink",
+    "sink_window10",
+    "inbox",
+    "source",
+    "source_limit",
+    "idle_rss",
+    "start",
+    "binary",
+];
+
+/// Runs a case.
+pub async fn run(name: &str, effort: Effort, mut site: Site) -> anyhow::Result<Outcome> {
+    let site = &mut site;
+    match name {
+        "hop" => hop(effort, site).await,
+        "sink" => sink(effort, site, 1000, false, 4.0).await,
+        "sink_window10" => sink(effort, site, 10, false, 2.0).await,
+        "inbox" => sink(effort, site, 1000, true, 2.0).await,
+        "source" => source(effort, site).await,
+        "source_limit" => source_limit(effort, site).await,
+        "idle_rss" => idle_rss(site).await,
+        "start" => start(effort, site).await,
+        "binary" => binary(),
+        other => bail!("there is no case {other}; choose from {}", NAMES.join(", ")),
+    }
+}
+
+/// Through the sidecar without a broker, against a bare stream of the same batches.
+async fn hop(effort: Effort, site: &mut Site) -> anyhow::Result<Outcome> {
+    let records = (effort.records * 20).to_string();
+    let (mut ours, mut peer) = (Vec::new(), Vec::new());
+    for _ in 0..effort.turns {
+        let mut sidecar = site.role(&["hop-sidecar", "--size", SIZE], None)?;
+        let address = sidecar.line("http://").await?;
+        let sink = ["sink", "--connector", "bench", "--topic", "/default/bench", "--records"];
+        let mut sink = site.role(&[&sink[..], &[&records]].concat(), Some(&address))?;
+        ours.push(measured::<Measured>(&mut sink).await?.rate);
+        sink.kill().await?;
+        sidecar.kill().await?;
+
+        let mut server = site.role(&["bare-server", "--size", SIZE], None)?;
+        let address = server.line("http://").await?;
+        let mut client =
+            site.role(&["bare-client", "--address", &address, "--records", &records], None)?;
+        peer.push(measured::<Measured>(&mut client).await?.rate);
+        server.kill().await?;
+    }
+    Ok(Outcome::new(median(ours), median(peer), "records/s", Reach::AtLeast(0.5)))
+}
+
+/// From the broker's wire to the sink and its acks, against the hand-written loop.
+async fn sink(
+    effort: Effort,
+    site: &mut Site,
+    window: usize,
+    inbox: bool,
+    reach: f64,
+) -> anyhow::Result<Outcome> {
+    let (mut ours, mut peer) = (Vec::new(), Vec::new());
+    for turn in 0..effort.turns {
+        let broker = site.broker(window).await?;
+        let topic = format!("/default/bench-{turn}");
+        for subscription in ["ours", "peer"] {
+            subscribe(site, &broker.url, &topic, subscription).await?;
+        }
+        // What the loop gets through in the time of ours is enough for it.
+        let few = (effort.records / 5).to_string();
+        let many = effort.records.to_string();
+        flood(site, &broker.url, &topic, &many).await?;
+
+        let data = site.data();
+        let storage = match inbox {
+            true => format!("[sidecar]\ndata_dir = \"{}\"", data.display()),
+            false => String::new(),
+        };
+        let config = format!("{storage}\n[danube]\nmax_unacked_messages = {window}\n");
+        let mut sidecar = site.sidecar(&broker.url, &config).await?;
+        let sink = ["sink", "--connector", "ours", "--topic", &topic, "--records", &many];
+        let mut sink = site.role(&sink, Some(&sidecar.address))?;
+        ours.push(measured::<Measured>(&mut sink).await?.rate);
+        // Only what the broker has answered counts: nothing is left when it has ended.
+        sink.terminate().await?;
+        sidecar.program.terminate().await?;
+
+        let consume =
+            ["consume", "--url", &broker.url, "--topic", &topic, "--subscription", "peer"];
+        let mut consume = site.role(&[&consume[..], &["--records", &few]].concat(), None)?;
+        peer.push(measured::<Measured>(&mut consume).await?.rate);
+        consume.kill().await?;
+    }
+    compared(ours, peer, reach)
+}
+
+/// From a source to the broker's confirmations, against the hand-written loop.
+async fn source(effort: Effort, site: &mut Site) -> anyhow::Result<Outcome> {
+    let (mut ours, mut peer) = (Vec::new(), Vec::new());
+    for _ in 0..effort.turns {
+        ours.push(published(effort, site).await?);
+        let broker = site.broker(1000).await?;
+        let few = (effort.records / 5).to_string();
+        let produce =
+            ["produce", "--url", &broker.url, "--topic", "/default/bench", "--size", SIZE];
+        let mut produce = site.role(&[&produce[..], &["--records", &few]].concat(), None)?;
+        peer.push(measured::<Measured>(&mut produce).await?.rate);
+    }
+    compared(ours, peer, 4.0)
+}
+
+/// The same against raw calls, 64 in flight.
+async fn source_limit(effort: Effort, site: &mut Site) -> anyhow::Result<Outcome> {
+    let (mut ours, mut peer) = (Vec::new(), Vec::new());
+    for _ in 0..effort.turns {
+        ours.push(published(effort, site).await?);
+        let broker = site.broker(1000).await?;
+        let many = effort.records.to_string();
+        let flood = flood_of(&broker.url, "/default/bench", &many);
+        let mut flood = site.role(&flood, None)?;
+        peer.push(measured::<Measured>(&mut flood).await?.rate);
+    }
+    Ok(Outcome::new(median(ours), median(peer), "records/s", Reach::AtLeast(0.8)))
+}
+
+async fn published(effort: Effort, site: &mut Site) -> anyhow::Result<f64> {
+    let broker = site.broker(1000).await?;
+    let sidecar = site.sidecar(&broker.url, "").await?;
+    let many = effort.records.to_string();
+    let source = ["source", "--connector", "ours", "--topic", "/default/bench", "--size", SIZE];
+    let more = ["--keys", "1000", "--records", &many];
+    let mut source = site.role(&[&source[..], &more].concat(), Some(&sidecar.address))?;
+    Ok(measured::<Measured>(&mut source).await?.rate)
+}
+
+fn compared(ours: Vec<f64>, peer: Vec<f64>, reach: f64) -> anyhow::Result<Outcome> {
+    let peer = median(peer);
+    if peer < SLOWEST_PEER {
+        bail!("the hand-written loop makes only {peer:.0} records/s: it is broken");
+    }
+    Ok(Outcome::new(median(ours), peer, "records/s", Reach::AtLeast(reach)))
+}
+
+/// A subscription begins when it is made: before its messages.
+async fn subscribe(site: &mut Site, url: &str, topic: &str, name: &str) -> anyhow::Result<()> {
+    let create = ["produce", "--url", url, "--topic", topic, "--size", "1", "--records", "0"];
+    site.run(&create).await?;
+    let consume = ["consume", "--url", url, "--topic", topic, "--subscription", name];
+    site.run(&[&consume[..], &["--records", "0"]].concat()).await
+}
+
+async fn flood(site: &mut Site, url: &str, topic: &str, records: &str) -> anyhow::Result<()> {
+    let flood = flood_of(url, topic, records);
+    site.run(&flood).await
+}
+
+fn flood_of<'a>(url: &'a str, topic: &'a str, records: &'a str) -> Vec<&'a str> {
+    let flood = ["flood", "--url", url, "--topic", topic, "--records", records, "--size", SIZE];
+    [&flood[..], &["--in-flight", "64", "--keys", "1000"]].concat()
+}
+
+/// Resident memory right after the start.
+async fn idle_rss(site: &mut Site) -> anyhow::Result<Outcome> {
+    let broker = site.broker(1000).await?;
+    let sidecar = site.sidecar(&broker.url, "").await?;
+    let pid = sidecar.program.id().context("it runs")?;
+    Ok(Outcome::new(resident(pid)? as f64, IDLE_RSS, "bytes", Reach::AtMost(1.0)))
+}
+
+/// From exec to ready.
+async fn start(effort: Effort, site: &mut Site) -> anyhow::Result<Outcome> {
+    let broker = site.broker(1000).await?;
+    let mut took = Vec::new();
+    for _ in 0..effort.turns {
+        let mut sidecar = site.sidecar(&broker.url, "").await?;
+        took.push(sidecar.ready_after.as_secs_f64() * 1000.0);
+        sidecar.program.terminate().await?;
+    }
+    Ok(Outcome::new(median(took), START_MS, "ms", Reach::AtMost(1.0)))
+}
+
+/// The program on disk.
+fn binary() -> anyhow::Result<Outcome> {
+    let path = danube_sidecar_tests::program::beside("danube-sidecar")?;
+    let bytes = std::fs::metadata(path)?.len() as f64;
+    Ok(Outcome::new(bytes, BINARY, "bytes", Reach::AtMost(1.0)))
+}

@@ -1,0 +1,141 @@
+//! What a case is measured on: an embedded broker and a sidecar, each a process of its
+//! own, in a folder of its own.
+
+use std::{
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, bail};
+use danube_sidecar_tests::program::{Program, beside};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use tokio::process::Command;
+
+/// How long a measurement may take.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// How often a page is asked while something is waited for.
+const LOOK: Duration = Duration::from_millis(5);
+
+/// A folder for a case's logs and data.
+pub struct Site {
+    folder: PathBuf,
+    started: u32,
+}
+
+/// A running broker.
+pub struct Broker {
+    /// Where clients connect.
+    pub url: String,
+    _program: Program,
+}
+
+/// A running sidecar.
+pub struct Sidecar {
+    /// Where connectors dial.
+    pub address: String,
+    /// The process.
+    pub program: Program,
+    /// From its start until it was ready.
+    pub ready_after: Duration,
+}
+
+impl Site {
+    /// In this folder, which is made.
+    pub fn new(folder: &Path) -> anyhow::Result<Self> {
+        std::fs::create_dir_all(folder)?;
+        Ok(Self { folder: folder.to_owned(), started: 0 })
+    }
+
+    /// An embedded broker that holds its messages in memory.
+    pub async fn broker(&mut self, window: usize) -> anyhow::Result<Broker> {
+        let mut command = Command::new(beside("danube-devbroker")?);
+        command.args(["--listen", "127.0.0.1:0", "--no-admin"]);
+        command.args(["--max-unacked-messages", &window.to_string()]);
+        let mut program = Program::start("broker", command, self.log("broker"))?;
+        let url = program.line("http://").await?.trim().to_owned();
+        Ok(Broker { url, _program: program })
+    }
+
+    /// A sidecar next to a broker, with more in its file.
+    pub async fn sidecar(&mut self, broker: &str, more: &str) -> anyhow::Result<Sidecar> {
+        let file = self.folder.join(format!("sidecar-{}.toml", self.started));
+        let text = format!("danube_service_url = \"{broker}\"\n{more}\n");
+        std::fs::write(&file, text)?;
+        let mut command = Command::new(beside("danube-sidecar")?);
+        command
+            .args(["run", "--log-format", "json", "--listen", "127.0.0.1:0"])
+            .args(["--http-listen", "127.0.0.1:0", "--config"])
+            .arg(file)
+            .env_remove("DANUBE_SERVICE_URL");
+        let began = Instant::now();
+        let mut program = Program::start("sidecar", command, self.log("sidecar"))?;
+        let ready: Value = serde_json::from_str(&program.line("sidecar ready").await?)?;
+        let ready_after = began.elapsed();
+        let field = |name: &str| ready[name].as_str().unwrap_or_default().to_owned();
+        Ok(Sidecar { address: field("connectors"), program, ready_after })
+    }
+
+    /// One of this program's roles.
+    pub fn role(&mut self, arguments: &[&str], sidecar: Option<&str>) -> anyhow::Result<Program> {
+        let mut command = Command::new(std::env::current_exe()?);
+        command.args(arguments);
+        if let Some(address) = sidecar {
+            command.env("DANUBE_SIDECAR_ADDRESS", address);
+        }
+        let name = arguments.first().copied().unwrap_or("role");
+        Program::start(name, command, self.log(name))
+    }
+
+    /// Runs a role to its end.
+    pub async fn run(&mut self, arguments: &[&str]) -> anyhow::Result<()> {
+        let mut program = self.role(arguments, None)?;
+        let status = tokio::time::timeout(PATIENCE, program.exit()).await??;
+        if !status.success() {
+            bail!("{arguments:?} ended with {status}: {}", text(program.log()));
+        }
+        Ok(())
+    }
+
+    /// A folder of this case that nobody has yet.
+    pub fn data(&mut self) -> PathBuf {
+        self.started += 1;
+        self.folder.join(format!("data-{}", self.started))
+    }
+
+    fn log(&mut self, name: &str) -> PathBuf {
+        self.started += 1;
+        self.folder.join(format!("{:02}-{name}.log", self.started))
+    }
+}
+
+/// Waits for what a role measured.
+pub async fn measured<T: DeserializeOwned>(program: &mut Program) -> anyhow::Result<T> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let printed = text(program.log());
+        let lines = printed.lines().filter(|line| line.starts_with('{'));
+        if let Some(measured) = lines.filter_map(|line| serde_json::from_str(line).ok()).next() {
+            return Ok(measured);
+        }
+        if Instant::now() > deadline {
+            bail!("nothing was measured within {PATIENCE:?}: {printed}");
+        }
+        if let Some(status) = program.ended()?.filter(|status| !status.success()) {
+            bail!("ended with {status} before it had measured anything: {printed}");
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// Resident memory of a process, in bytes.
+pub fn resident(pid: u32) -> anyhow::Result<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kib: u64 = line.context("no VmRSS")?.trim().trim_end_matches(" kB").parse()?;
+    Ok(kib * 1024)
+}
+
+fn text(log: &Path) -> String {
+    std::fs::read_to_string(log).unwrap_or_default()
+}

@@ -112,7 +112,7 @@ fn began_anew(round: &Round, before: &[Kind]) -> bool {
     round.intake == Intake::PassThrough && before.iter().any(anew)
 }
 
-/// Whether the broker may be out of reach.
+/// Whether the broker may be out of reach, or the disk that acks wait for.
 fn troubled(before: &[Kind]) -> bool {
     let of_broker = |kind: &Kind| {
         matches!(
@@ -121,6 +121,7 @@ fn troubled(before: &[Kind]) -> bool {
                 | Kind::Stop(Part::Broker)
                 | Kind::Cut(Link::Broker)
                 | Kind::HalfOpen(Link::Broker)
+                | Kind::DiskFull
         )
     };
     before.iter().any(of_broker)

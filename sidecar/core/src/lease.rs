@@ -79,16 +79,18 @@ impl Lease {
         }
     }
 
-    /// Whether the stream must be closed and opened again now.
-    pub fn due(&self, now: Instant) -> bool {
-        self.next_deadline().is_some_and(|deadline| deadline <= now)
-    }
-
-    /// When it is due, as things stand.
+    /// When the stream must be closed and opened again, as things stand.
     pub fn next_deadline(&self) -> Option<Instant> {
         let State::Attached(_, clocks) = &self.state else { return None };
         let (oldest, _) = clocks.oldest.first()?;
         oldest.checked_add(self.ack_timeout / 2)
+    }
+
+    /// When the stream must be closed whatever that costs: nearly at the ack timeout.
+    pub fn latest(&self) -> Option<Instant> {
+        let State::Attached(_, clocks) = &self.state else { return None };
+        let (oldest, _) = clocks.oldest.first()?;
+        oldest.checked_add(self.ack_timeout * 9 / 10)
     }
 
     /// Since when it is attached, if it is.
@@ -147,11 +149,11 @@ mod tests {
     }
 
     #[test]
-    fn it_is_due_at_the_deadline_and_not_before() {
+    fn a_stream_that_cannot_be_renewed_has_nearly_the_whole_ack_timeout() {
         let (mut lease, start) = attached();
+        assert_eq!(lease.latest(), None);
         lease.delivered(start, 1);
-        assert!(!lease.due(start + TIMEOUT / 2 - Duration::from_millis(1)));
-        assert!(lease.due(start + TIMEOUT / 2));
+        assert_eq!(lease.latest(), Some(start + Duration::from_secs(27)));
     }
 
     #[test]

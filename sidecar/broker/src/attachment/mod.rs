@@ -168,7 +168,7 @@ impl<'p> Attachment<'p> {
         self.leaving = Some(Leaving::Checking(now + FAREWELL));
     }
 
-    fn closes(&self) -> bool {
+    pub(super) fn closes(&self) -> bool {
         matches!(self.leaving, Some(Leaving::Closing))
     }
 

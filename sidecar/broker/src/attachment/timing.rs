@@ -16,7 +16,7 @@ impl Attachment<'_> {
             leaving,
             self.calls.health_check_at(),
             self.drain.as_ref().map(Drain::deadline),
-            self.partition.lease.next_deadline(),
+            self.renewal_at(),
             self.partition.mark.idle_at(),
             self.idle_renewal_at(),
             self.holes_given_up_at(),
@@ -35,6 +35,13 @@ impl Attachment<'_> {
         idle.then(|| self.last_delivery + after)
     }
 
+    /// A stream that is about to be closed is not renewed for its last acks, which may
+    /// wait for the store: they have nearly until the ack timeout.
+    fn renewal_at(&self) -> Option<Instant> {
+        let lease = &self.partition.lease;
+        if self.closes() { lease.latest() } else { lease.next_deadline() }
+    }
+
     /// While an attach repeats, its end decides.
     fn holes_given_up_at(&self) -> Option<Instant> {
         self.reorder.deadline().filter(|_| !self.awaits_repeats())
@@ -46,7 +53,8 @@ impl Attachment<'_> {
             return None;
         }
         let now = now();
-        if self.partition.lease.due(now) || self.idle_renewal_at().is_some_and(|at| at <= now) {
+        let renewals = [self.renewal_at(), self.idle_renewal_at()];
+        if renewals.into_iter().flatten().any(|at| at <= now) {
             return Some(DetachReason::Renewal);
         }
         self.check_health_if_due(now);

@@ -30,12 +30,22 @@ impl ConnectorMetrics {
 
     /// Counts a record that came in.
     pub fn record_received(&self) {
-        counter!(RECEIVED, &self.labels()).increment(1);
+        self.received(1);
     }
 
     /// Counts a record that was processed.
     pub fn record_success(&self) {
-        counter!(PROCESSED, &self.labels()).increment(1);
+        self.succeeded(1);
+    }
+
+    /// Counts records that came in together.
+    pub(crate) fn received(&self, records: u64) {
+        counter!(RECEIVED, &self.labels()).increment(records);
+    }
+
+    /// Counts records that were processed together.
+    pub(crate) fn succeeded(&self, records: u64) {
+        counter!(PROCESSED, &self.labels()).increment(records);
     }
 
     /// Counts a failure. Take `error_type` from a closed set: it becomes a label.

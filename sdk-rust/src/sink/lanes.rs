@@ -1,8 +1,16 @@
 //! Order per key, while records are on their way.
 
-use std::collections::HashSet;
+use std::{
+    collections::HashSet,
+    hash::{BuildHasher, BuildHasherDefault, DefaultHasher},
+};
 
 use crate::SinkRecord;
+
+/// A topic's key, hashed: each record of a batch has one, and few are ever held. Two
+/// that meet would hold each other's records once, for a retry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Lane(u64);
 
 /// Lanes that are remembered at most. Beyond it all are forgotten, which gives
 /// up no more than the order of records that were under way.
@@ -13,11 +21,11 @@ const MOST: usize = 10_000;
 /// The sidecar holds back what follows a record that is retried; but what it had
 /// already sent when it heard of it is still under way, and must not overtake.
 #[derive(Debug, Default)]
-pub(crate) struct HeldLanes(HashSet<(String, String)>);
+pub(crate) struct HeldLanes(HashSet<Lane>);
 
 impl HeldLanes {
     /// The record is to be retried: hold what follows in its lane.
-    pub(crate) fn hold(&mut self, lane: Option<(String, String)>) {
+    pub(crate) fn hold(&mut self, lane: Option<Lane>) {
         if self.0.len() >= MOST {
             self.0.clear();
         }
@@ -44,8 +52,9 @@ impl HeldLanes {
 }
 
 /// What records wait for each other: those of a topic's key.
-pub(crate) fn lane(record: &SinkRecord) -> Option<(String, String)> {
-    record.key().map(|key| (record.topic().to_owned(), key.to_owned()))
+pub(crate) fn lane(record: &SinkRecord) -> Option<Lane> {
+    let hasher = BuildHasherDefault::<DefaultHasher>::default();
+    record.key().map(|key| Lane(hasher.hash_one((record.topic(), key))))
 }
 
 #[cfg(test)]
@@ -88,7 +97,7 @@ mod tests {
     fn the_memory_is_bounded() {
         let mut lanes = HeldLanes::default();
         for key in 0..=MOST {
-            lanes.hold(Some((String::new(), key.to_string())));
+            lanes.hold(Some(Lane(key as u64)));
         }
 
         assert!(lanes.0.len() <= MOST);

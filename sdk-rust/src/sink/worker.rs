@@ -7,7 +7,7 @@ use tracing::{error, warn};
 
 use super::{
     Desk,
-    lanes::{HeldLanes, lane},
+    lanes::{HeldLanes, Lane, lane},
 };
 use crate::{ConnectorError, ConnectorMetrics, ConnectorResult, SinkConnector, SinkRecord};
 
@@ -47,7 +47,7 @@ impl<C: SinkConnector> Worker<C> {
     /// Takes a batch in hand.
     pub(crate) fn take(&mut self, records: Vec<SinkRecord>) {
         self.metrics.record_batch_size(records.len());
-        records.iter().for_each(|_| self.metrics.record_received());
+        self.metrics.received(records.len() as u64);
         self.batches.push_back(records);
         self.metrics.set_inflight(self.in_hand());
     }
@@ -153,7 +153,7 @@ impl<C: SinkConnector> Worker<C> {
         &mut self,
         step: &mut Step,
         id: u64,
-        lane: Option<(String, String)>,
+        lane: Option<Lane>,
         result: ConnectorResult<()>,
     ) {
         match result {
@@ -172,16 +172,17 @@ impl<C: SinkConnector> Worker<C> {
         if !step.answers.is_empty() {
             self.metrics.record_processing_time(took);
         }
-        for (_, result) in &step.answers {
-            match result {
-                Ok(()) => self.metrics.record_success(),
-                Err(error) => {
-                    self.metrics.record_error(error.code());
-                    if !error.is_about_data() {
-                        self.metrics.record_retry();
-                    }
-                }
+        let errors = step.answers.iter().filter_map(|(_, result)| result.as_ref().err());
+        let mut succeeded = step.answers.len();
+        for error in errors {
+            succeeded -= 1;
+            self.metrics.record_error(error.code());
+            if !error.is_about_data() {
+                self.metrics.record_retry();
             }
+        }
+        if succeeded > 0 {
+            self.metrics.succeeded(succeeded as u64);
         }
         complain(&step.answers);
         if let Some(fault) = &step.fault {

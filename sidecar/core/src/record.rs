@@ -3,7 +3,7 @@
 use std::{collections::HashMap, fmt, sync::Arc};
 
 use bytes::Bytes;
-use xxhash_rust::xxh3::Xxh3;
+use xxhash_rust::xxh3::{Xxh3, xxh3_128};
 
 /// What makes a Danube message the same message when it is delivered again.
 ///
@@ -27,16 +27,35 @@ impl Identity {
     /// The identity as 128 bits (XXH3 over all five parts): equal at every
     /// delivery of the same message, on every machine and version.
     pub fn fingerprint(&self) -> Fingerprint {
-        let mut hash = Xxh3::new();
-        hash.update(self.partition.as_bytes());
-        hash.update(&[0]);
-        hash.update(self.producer.as_bytes());
-        hash.update(&[0]);
-        hash.update(&self.offset.to_le_bytes());
-        hash.update(&self.request_id.to_le_bytes());
-        hash.update(&self.publish_time_ms.to_le_bytes());
-        Fingerprint(hash.digest128())
+        let (offset, request_id) = (self.offset.to_le_bytes(), self.request_id.to_le_bytes());
+        let parts = [
+            self.partition.as_bytes(),
+            &[0],
+            self.producer.as_bytes(),
+            &[0],
+            &offset,
+            &request_id,
+            &self.publish_time_ms.to_le_bytes(),
+        ];
+        Fingerprint(hash(&parts))
     }
+}
+
+/// The hash of all parts, one after the other. In one piece, where they fit: that is
+/// several times faster, and each record is hashed at each delivery.
+fn hash(parts: &[&[u8]]) -> u128 {
+    let mut piece = [0; 256];
+    let mut filled = 0;
+    for part in parts {
+        let Some(place) = piece.get_mut(filled..filled + part.len()) else {
+            let mut hash = Xxh3::new();
+            parts.iter().for_each(|part| hash.update(part));
+            return hash.digest128();
+        };
+        place.copy_from_slice(part);
+        filled += part.len();
+    }
+    xxh3_128(&piece[..filled])
 }
 
 /// An [`Identity`] in 128 bits. Displays as the 32 hexadecimal characters that
@@ -44,9 +63,17 @@ impl Identity {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Fingerprint(pub u128);
 
+const HEX: &[u8; 16] = b"0123456789abcdef";
+
 impl fmt::Display for Fingerprint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:032x}", self.0)
+        // Each offer of a record shows it: digit by digit is much faster than `{:032x}`.
+        let mut text = [0; 32];
+        for (digits, byte) in text.chunks_exact_mut(2).zip(self.0.to_be_bytes()) {
+            digits[0] = HEX[usize::from(byte >> 4)];
+            digits[1] = HEX[usize::from(byte & 15)];
+        }
+        f.write_str(str::from_utf8(&text).map_err(|_| fmt::Error)?)
     }
 }
 
@@ -120,6 +147,15 @@ mod tests {
     #[test]
     fn the_dedup_id_is_stable_across_versions() {
         assert_eq!(identity().fingerprint().to_string(), "c14437d0e54f5a3ca47a99c7b7a9c987");
+    }
+
+    #[test]
+    fn long_names_hash_as_short_ones_do() {
+        let long: Vec<u8> = (0..=255).collect();
+        for length in [0, 1, 100, 255, 256] {
+            let parts = [&long[..length], b"x"];
+            assert_eq!(hash(&parts), xxh3_128(&parts.concat()), "{length}");
+        }
     }
 
     #[test]

@@ -138,13 +138,16 @@ impl Plan {
         let number = |file: Option<usize>, asked: Option<usize>, default: usize| {
             file.or(asked).unwrap_or(default)
         };
+        let window = Limits {
+            records: number(file.window_records, asked.window_records, 1000),
+            bytes: number(file.window_bytes, asked.window_bytes, 16 << 20),
+        };
         WorkerSettings {
-            window: Limits {
-                records: number(file.window_records, asked.window_records, 1000),
-                bytes: number(file.window_bytes, asked.window_bytes, 16 << 20),
-            },
+            window,
             batch: Limits {
-                records: number(file.batch_records, asked.batch_records, 1000),
+                // Of two batches one is written while the other is on its way.
+                records: number(file.batch_records, asked.batch_records, 1000)
+                    .min(window.records.div_ceil(2)),
                 bytes: number(file.batch_bytes, asked.batch_bytes, 1 << 20)
                     .min(open.caller.max_frame_bytes),
             },

@@ -18,8 +18,8 @@ use danube_sidecar_core::record::{Identity, Record};
 use danube_sidecar_store::Store;
 use futures::{FutureExt as _, Stream, future::BoxFuture};
 
-/// Un-acked records that it allows.
-const WINDOW: u64 = 20_000;
+/// Un-acked records that it allows, as a broker does that was tuned.
+const WINDOW: u64 = 5000;
 const KEYS: usize = 1000;
 
 /// Subscriptions without end.

@@ -145,9 +145,12 @@ impl Plan {
         WorkerSettings {
             window,
             batch: Limits {
-                // Of two batches one is written while the other is on its way.
-                records: number(file.batch_records, asked.batch_records, 1000)
-                    .min(window.records.div_ceil(2)),
+                // One batch is written while the next one is on its way.
+                records: number(
+                    file.batch_records,
+                    asked.batch_records,
+                    window.records.div_ceil(2).min(1000),
+                ),
                 bytes: number(file.batch_bytes, asked.batch_bytes, 1 << 20)
                     .min(open.caller.max_frame_bytes),
             },

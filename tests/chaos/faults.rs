@@ -56,6 +56,7 @@ impl Site {
     }
 
     async fn kill(&mut self, part: Part, fault: &Fault) -> anyhow::Result<()> {
+        self.aim_nowhere(part);
         if let Some(program) = self.program(part) {
             program.kill().await?;
         }
@@ -71,8 +72,13 @@ impl Site {
     }
 
     async fn restart(&mut self, part: Part, fault: &Fault) -> anyhow::Result<()> {
+        self.aim_nowhere(part);
         if let Some(program) = self.program(part) {
-            program.terminate().await?;
+            match program.terminate().await {
+                // The record that kills may have come first.
+                Err(error) if part != Part::Sink => return Err(error),
+                _ => {}
+            }
         }
         sleep(fault.lasts).await;
         self.start_again(part).await
@@ -84,7 +90,9 @@ impl Site {
             self.start_sink()?;
         }
         let mut gone = self.sinks.remove(0);
-        gone.terminate().await
+        gone.signal(Signal::SIGTERM)?;
+        // The record that kills may have come first.
+        gone.exit().await.map(drop)
     }
 
     async fn fill_disk(&mut self, fault: &Fault) -> anyhow::Result<()> {
@@ -99,6 +107,15 @@ impl Site {
         clock.jump(seconds)?;
         sleep(fault.lasts).await;
         Ok(clock.jump(0)?)
+    }
+
+    /// Nobody dials the program of a part that is about to end.
+    pub fn aim_nowhere(&self, part: Part) {
+        match part {
+            Part::Broker => self.broker_link.aim_nowhere(),
+            Part::Sidecar => self.connector_link.aim_nowhere(),
+            Part::Sink | Part::Source => {}
+        }
     }
 
     /// The program of a part; of the sinks the first, which starts anew as the last.

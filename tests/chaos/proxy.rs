@@ -81,6 +81,12 @@ impl Proxy {
         *lock(&self.shared.target) = Some(target);
     }
 
+    /// Connections go nowhere from now on; existing ones stay where they are. To be
+    /// called before the target ends: its port may soon be that of another round's.
+    pub fn aim_nowhere(&self) {
+        *lock(&self.shared.target) = None;
+    }
+
     /// Closes all connections.
     pub fn cut(&self) {
         let all = *lock(&self.shared.accepted);

@@ -127,7 +127,9 @@ impl<'a> Run<'a> {
         self.progress.convicted.clear();
         self.faults_are_over = true;
         self.quiesce(&mut site).await?;
+        site.aim_nowhere(Part::Sidecar);
         site.sidecar.terminate().await?;
+        site.aim_nowhere(Part::Broker);
         site.broker.terminate().await?;
         let injected: Vec<Kind> = self.injected.iter().map(|(kind, _)| *kind).collect();
         Ok(account(self.round, &evidence(&site)?, &injected, &site.names))

@@ -176,6 +176,10 @@ impl Settings {
                 *kind = Kind::Kill(Part::Sink);
             }
         }
+        // One that the broker passes over kills nobody.
+        if kinds.contains(&Kind::Killer) && kinds.len() == 2 {
+            kinds.push(Kind::Cut(Link::Connectors));
+        }
         let instead = [Kind::Kill(Part::Sink), Kind::Cut(Link::Broker)];
         for (index, kind) in kinds.iter_mut().enumerate().filter(|(_, kind)| !self.can(**kind)) {
             *kind = instead[index % 2];

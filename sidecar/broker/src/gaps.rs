@@ -64,7 +64,12 @@ impl Gaps {
 
     /// Whether there is a hole before `offset`.
     pub(crate) fn precede(&self, offset: u64) -> bool {
-        self.holes.first().is_some_and(|first| first < offset)
+        self.first_hole().is_some_and(|first| first < offset)
+    }
+
+    /// The first offset that is missing and was not told yet.
+    pub(crate) fn first_hole(&self) -> Option<u64> {
+        self.holes.first()
     }
 
     /// The holes; what is missing is not waited for any more.
@@ -134,6 +139,7 @@ mod tests {
         let mut gaps = Gaps::new(None);
         after(&mut gaps, [1, 2, 300]);
         assert!(gaps.precede(300) && !gaps.precede(2));
+        assert_eq!(gaps.first_hole(), Some(3));
         assert_eq!(gaps.take(), [Gap { first: 3, last: 299 }]);
         assert_eq!(gaps.take(), []);
     }

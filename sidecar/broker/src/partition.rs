@@ -292,7 +292,13 @@ impl Partition {
 
     async fn keep_exact_mark(&self) {
         let Context { store, spec, .. } = &self.context;
-        let Some(exact) = self.mark.exact().filter(|_| spec.sole_consumer) else { return };
+        if !spec.sole_consumer || spec.marks == Marks::Caller {
+            return;
+        }
+        // What came behind a hole was passed on to nobody, and comes again: so does the
+        // hole, as a gap.
+        let below = self.gaps.first_hole().and_then(|hole| hole.checked_sub(1));
+        let Some(exact) = below.or_else(|| self.mark.exact()) else { return };
         let kept = store.keep_contiguous_offset(&spec.subscription, &self.name, exact).await;
         if let Err(error) = kept {
             tracing::warn!(partition = %self.name, %error, "the last offset is not kept");

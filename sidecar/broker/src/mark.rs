@@ -102,9 +102,9 @@ impl Mark {
         }
     }
 
-    /// The exact bound for a clean end, where the store holds another, or may do so soon.
+    /// The exact bound for a clean end, where the store holds another or may do so.
     pub(crate) fn exact(&self) -> Option<u64> {
-        self.highest.filter(|_| !self.foreign && (self.keeping || self.highest != self.kept))
+        self.highest.filter(|_| !self.foreign && self.highest != self.kept)
     }
 
     /// When an idle partition gets its exact bound.
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bound_that_is_on_its_way_at_the_end_is_replaced_by_the_exact_one() {
+    fn a_bound_that_may_or_may_not_be_kept_is_not_trusted() {
         let (mut mark, now) = (Mark::new(None), Instant::now());
         mark.delivered(now, 7);
         assert_eq!(mark.wanted(now), Some(7));

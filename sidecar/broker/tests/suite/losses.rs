@@ -106,6 +106,33 @@ async fn a_gap_is_seen_across_a_restart_before_the_first_record() {
 }
 
 #[tokio::test]
+async fn a_gap_that_the_end_came_before_is_told_after_the_next_start() {
+    let broker = Broker::embedded(odd(|oddities| oddities.live_channel_skips = true)).await;
+    // Larger than the broker's: what comes behind a hole waits until the repeats are over.
+    let cluster = broker.cluster_with(|config| config.broker_window = 1000);
+    let (store, topic) = (Store::in_memory().unwrap(), unique_topic());
+    create_topic(&cluster, &topic, 0).await;
+    let publisher = cluster.publisher(producer(&topic, 0));
+    let mut reader = Reader::attached(&cluster, subscription(&topic), &store, 1).await;
+    reader.drained().await;
+    publish(&*publisher, message("seen")).await;
+    let seen = reader.record().await;
+    reader.ack(&seen);
+    reader.close().await;
+    publish_numbers(&*publisher, 0..600).await;
+    let mut reader = Reader::attached(&cluster, subscription(&topic), &store, 1).await;
+    let untold = reader.count_during(std::time::Duration::from_millis(100), |_| true).await;
+    reader.close().await;
+
+    let mut reader = Reader::attached(&cluster, subscription(&topic), &store, 1).await;
+    let SubscriptionEvent::Gap { first, .. } = reader.wait_for(is_gap).await else {
+        unreachable!("only gaps are wanted")
+    };
+
+    assert_eq!((untold, first), (0, seen.identity.offset + 1));
+}
+
+#[tokio::test]
 async fn gaps_are_exact_across_a_kill_where_the_caller_keeps_the_marks() {
     let broker = Broker::embedded(odd(|oddities| oddities.live_channel_skips = true)).await;
     let (cluster, store, topic) = (broker.cluster(), Store::in_memory().unwrap(), unique_topic());

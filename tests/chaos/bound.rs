@@ -60,6 +60,12 @@ impl Bound {
             }
             // Nothing, where the broker is there to take the last acks.
             Kind::Restart(Part::Sidecar) if troubled(before) => (unresolved, window),
+            // In pass-through acks wait for the store, which may have no room.
+            Kind::Restart(Part::Sidecar)
+                if round.intake == Intake::PassThrough && before.contains(&Kind::DiskFull) =>
+            {
+                (unresolved, window)
+            }
             // Acked too early, the highest of a partition blocks it: where one below it
             // waits for its retry, it comes again.
             Kind::Restart(Part::Sidecar) if round.intake == Intake::PassThrough => {
@@ -112,7 +118,7 @@ fn began_anew(round: &Round, before: &[Kind]) -> bool {
     round.intake == Intake::PassThrough && before.iter().any(anew)
 }
 
-/// Whether the broker may be out of reach, or the disk that acks wait for.
+/// Whether the broker may be out of reach.
 fn troubled(before: &[Kind]) -> bool {
     let of_broker = |kind: &Kind| {
         matches!(
@@ -121,7 +127,6 @@ fn troubled(before: &[Kind]) -> bool {
                 | Kind::Stop(Part::Broker)
                 | Kind::Cut(Link::Broker)
                 | Kind::HalfOpen(Link::Broker)
-                | Kind::DiskFull
         )
     };
     before.iter().any(of_broker)

@@ -1,5 +1,8 @@
 //! How each kind of fault is done to the programs of a round.
 
+use std::os::unix::process::ExitStatusExt as _;
+
+use anyhow::bail;
 use danube_sidecar_tests::program::Program;
 use nix::sys::signal::Signal;
 use tokio::time::sleep;
@@ -74,10 +77,9 @@ impl Site {
     async fn restart(&mut self, part: Part, fault: &Fault) -> anyhow::Result<()> {
         self.aim_nowhere(part);
         if let Some(program) = self.program(part) {
-            match program.terminate().await {
-                // The record that kills may have come first.
-                Err(error) if part != Part::Sink => return Err(error),
-                _ => {}
+            match part {
+                Part::Sink => terminate_sink(program).await?,
+                _ => program.terminate().await?,
             }
         }
         sleep(fault.lasts).await;
@@ -90,9 +92,7 @@ impl Site {
             self.start_sink()?;
         }
         let mut gone = self.sinks.remove(0);
-        gone.signal(Signal::SIGTERM)?;
-        // The record that kills may have come first.
-        gone.exit().await.map(drop)
+        terminate_sink(&mut gone).await
     }
 
     async fn fill_disk(&mut self, fault: &Fault) -> anyhow::Result<()> {
@@ -139,4 +139,14 @@ impl Site {
             Part::Source => self.start_source(),
         }
     }
+}
+
+/// SIGTERM, and a good end, unless the record that kills has come first.
+async fn terminate_sink(sink: &mut Program) -> anyhow::Result<()> {
+    sink.signal(Signal::SIGTERM)?;
+    let status = sink.exit().await?;
+    if !status.success() && status.signal() != Some(Signal::SIGABRT as i32) {
+        bail!("a sink ended with {status} after SIGTERM");
+    }
+    Ok(())
 }

@@ -26,6 +26,8 @@ const QUIESCE: Duration = Duration::from_secs(20);
 const LOOK: Duration = Duration::from_millis(2);
 /// After so long without progress nothing more comes of a broker that forgot.
 const STILL: Duration = Duration::from_millis(1500);
+/// Most offsets that a report names.
+const MOST_SHOWN: usize = 10;
 /// How long a gap may take to be told: it has a grace of 2 s.
 const GAPS_TOLD: Duration = Duration::from_secs(4);
 
@@ -120,6 +122,8 @@ impl<'a> Run<'a> {
             self.wait_for(fault, &mut site).await?;
             let flying = self.is_in_flight(fault.kind, &mut site)?;
             site.inject(fault).await.with_context(|| fault.kind.to_string())?;
+            // What it held up has time to go on.
+            self.progress.moved = Instant::now();
             self.injected.push((fault.kind, flying));
         }
         self.progress.found_killers()?;
@@ -226,7 +230,8 @@ impl<'a> Run<'a> {
         let waiting = outstanding(site, &self.progress.offsets).unwrap_or_default();
         // Writing to a string does not fail.
         let _ = writeln!(report, "  status: {status}");
-        let _ = writeln!(report, "  {} offsets wait: {waiting:?}", waiting.len());
+        let first = &waiting[..waiting.len().min(MOST_SHOWN)];
+        let _ = writeln!(report, "  {} offsets wait: {first:?}…", waiting.len());
         let _ = write!(report, "  sidecar's log ends:\n{}", last_lines(site.sidecar.log(), 12));
         report
     }

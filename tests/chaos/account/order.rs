@@ -4,7 +4,11 @@
 use std::collections::{HashMap, HashSet};
 
 use super::{Account, Rule};
-use crate::{journal::What, sequence::Place};
+use crate::{
+    evidence::{Evidence, Message},
+    journal::What,
+    sequence::Place,
+};
 
 /// What must be in order among itself.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -25,13 +29,20 @@ impl Account<'_> {
             })
             .collect();
         self.check("published", published);
-        // What the broker passed over may come after all, when it starts anew.
-        let skipped = &self.evidence.skipped;
-        let effects = self.evidence.handled.iter().filter(|line| {
-            line.what == What::Effect && !skipped.contains(&(line.partition.clone(), line.offset))
-        });
+        // What the broker passed over may come after all, when it starts anew, or when
+        // the source publishes it again.
+        let late = self.passed_over();
+        let effects = self.evidence.handled.iter().filter(|line| line.what == What::Effect);
+        let effects = effects.filter(|line| !late.contains(&line.place));
         let effects = effects.filter_map(|line| Some((Lane::Key(line.key.clone()?), line.place)));
         self.check("written", effects.collect());
+    }
+
+    /// The records of which the broker passed over a message.
+    fn passed_over(&self) -> HashSet<Place> {
+        let Evidence { messages, skipped, .. } = self.evidence;
+        let over = |m: &&Message| skipped.contains(&(m.partition.clone(), m.offset));
+        messages.iter().filter(over).map(|message| message.place).collect()
     }
 
     fn check(&mut self, what: &str, occurrences: Vec<(Lane, Place)>) {

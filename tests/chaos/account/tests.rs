@@ -301,6 +301,34 @@ fn a_gap_that_is_told_is_not_our_loss() {
 }
 
 #[test]
+fn a_record_that_was_passed_over_may_come_late() {
+    let late = |evidence: &mut Evidence, over: bool| {
+        let first = evidence.nth(What::Effect, 20);
+        let key = evidence.handled[first].key.clone();
+        let next = evidence.handled.iter().skip(first + 1).position(|line| line.key == key);
+        let (earlier, later) = (first, first + 1 + next.unwrap());
+        evidence.handled.swap(earlier, later);
+        let line = &evidence.handled[later];
+        let offset = (TOPIC.to_owned(), line.offset);
+        if over {
+            // The message that was written is another one, of the same record.
+            let message = evidence.messages.iter_mut().find(|m| m.offset == line.offset).unwrap();
+            let again = Message { offset: 100_000, ..message.clone() };
+            evidence.messages.push(again);
+            evidence.handled[later].offset = 100_000;
+            evidence.skipped.insert(offset.clone());
+            evidence.gaps.push(Gap { partition: offset.0, first: offset.1, last: offset.1 });
+        }
+    };
+    let caught = |over| {
+        let faults = [Kind::Kill(Part::Source)];
+        caught(Profile::Danube015, &faults, |evidence| late(evidence, over))
+    };
+    assert_eq!(caught(false), [Rule::Order]);
+    assert_eq!(caught(true), []);
+}
+
+#[test]
 fn a_gap_that_is_not_told_is_caught_unless_the_sidecar_could_not_know() {
     let untold = |evidence: &mut Evidence| _ = skip(evidence);
     assert_eq!(caught(Profile::Danube015, &[], untold), [Rule::Gaps]);

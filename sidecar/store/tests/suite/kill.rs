@@ -18,6 +18,8 @@ use crate::support::{SETTINGS, records, waiting};
 const DIR: &str = "STORE_THAT_IS_KILLED";
 const KILLS: u64 = 20;
 const BATCH: u64 = 25;
+/// The killed process resolves once per this many records.
+const RESOLVES: u64 = 4 * BATCH;
 /// Every seventh record is never resolved.
 const STUCK: u64 = 7;
 
@@ -88,8 +90,8 @@ async fn check(store: &Store, inbox: &Inbox, answered: &Answered) {
     let stuck = |seq: &u64| seq.is_multiple_of(STUCK);
     let mut expected = (1..=answered.appended).filter(|seq| *seq > answered.resolved || stuck(seq));
     let mut found = waiting.iter().map(|entry| entry.seq).peekable();
-    // Resolutions that were not answered any more may have happened.
-    let unanswered = (answered.resolved + BATCH).min(answered.appended);
+    // The one resolution that was not answered any more may have happened.
+    let unanswered = (answered.resolved + RESOLVES).min(answered.appended);
     for seq in expected.by_ref() {
         match found.next_if_eq(&seq) {
             Some(_) => {}
@@ -126,7 +128,7 @@ async fn the_process_that_is_killed() {
         assert_eq!(at.first_seq, appended + 1);
         appended += BATCH;
         tell("appended", appended);
-        if appended % (4 * BATCH) == 0 {
+        if appended % RESOLVES == 0 {
             let done = appended - BATCH;
             let seqs = 1.max(done.saturating_sub(8 * BATCH))..=done;
             let seqs = seqs.filter(|seq| !seq.is_multiple_of(STUCK)).collect();

@@ -65,15 +65,22 @@ pub struct Fingerprint(pub u128);
 
 const HEX: &[u8; 16] = b"0123456789abcdef";
 
-impl fmt::Display for Fingerprint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Each offer of a record shows it: digit by digit is much faster than `{:032x}`.
+impl Fingerprint {
+    /// The 32 characters. Each offer of a record shows them: digit by digit is much
+    /// faster than `{:032x}`.
+    pub fn hex(&self) -> [u8; 32] {
         let mut text = [0; 32];
         for (digits, byte) in text.chunks_exact_mut(2).zip(self.0.to_be_bytes()) {
             digits[0] = HEX[usize::from(byte >> 4)];
             digits[1] = HEX[usize::from(byte & 15)];
         }
-        f.write_str(str::from_utf8(&text).map_err(|_| fmt::Error)?)
+        text
+    }
+}
+
+impl fmt::Display for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(str::from_utf8(&self.hex()).map_err(|_| fmt::Error)?)
     }
 }
 

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use danube_connector_proto::{PROTOCOL_VERSION, v1};
 use danube_sidecar_core::{
-    dispatch::Offer,
     outcome::{DeliveryId, Failure, Outcome, Results},
     record::SchemaRef,
 };
@@ -199,27 +198,6 @@ pub(super) fn health(sent: v1::Health) -> Result<Health, Refusal> {
 /// Why a connector cannot go on.
 pub(super) fn fault(sent: v1::Fault) -> Fault {
     Fault { code: sent.code, message: sent.message }
-}
-
-/// A record on its way to a worker.
-pub(super) fn sink_record(offer: &Offer) -> v1::SinkRecord {
-    let record = &offer.record;
-    let identity = &record.identity;
-    v1::SinkRecord {
-        delivery_id: offer.delivery.0,
-        attempt: offer.attempt,
-        topic: record.topic.to_string(),
-        partition_topic: identity.partition.to_string(),
-        offset: identity.offset,
-        payload: record.payload.clone(),
-        key: record.key.as_deref().map(str::to_owned),
-        attributes: record.attributes.clone(),
-        publish_time_ms: identity.publish_time_ms,
-        producer_name: identity.producer.to_string(),
-        schema: record.schema.map(schema_ref),
-        dedup_id: offer.fingerprint.to_string(),
-        subscription: record.subscription.to_string(),
-    }
 }
 
 /// A reference to a schema.

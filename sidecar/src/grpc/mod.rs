@@ -3,6 +3,7 @@
 mod auth;
 mod convert;
 mod convert_source;
+mod frames;
 mod limits;
 mod sink;
 mod source;
@@ -10,10 +11,7 @@ mod status;
 
 use std::{pin::Pin, sync::Arc, time::Duration};
 
-use danube_connector_proto::{
-    FILE_DESCRIPTOR_SET,
-    v1::{sink_service_server::SinkServiceServer, source_service_server::SourceServiceServer},
-};
+use danube_connector_proto::{FILE_DESCRIPTOR_SET, v1::source_service_server::SourceServiceServer};
 use futures::Stream;
 use tokio::{sync::mpsc, time::timeout};
 use tokio_util::task::TaskTracker;
@@ -27,7 +25,7 @@ use crate::{connectors::Connectors, refusal::Refusal};
 /// How long a stream may stay silent before its `open`.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Encoded frames that wait for a slow reader; what they hold counts in its window.
+/// Frames that wait for a slow reader; what they hold counts in its window.
 const OUTBOUND: usize = 2;
 
 /// What a session sends, as tonic wants it.
@@ -50,16 +48,14 @@ pub struct Shared {
 /// When the descriptors of the protocol are broken.
 pub async fn routes(shared: Shared) -> Result<Routes, tonic_reflection::server::Error> {
     let (health, health_service) = tonic_health::server::health_reporter();
-    health.set_serving::<SinkServiceServer<sink::SinkGrpc>>().await;
+    health.set_serving::<sink::SinkGrpc>().await;
     health.set_serving::<SourceServiceServer<source::SourceGrpc>>().await;
     let reflection = || {
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
     };
-    let sinks = SinkServiceServer::new(sink::SinkGrpc::new(shared.clone()))
-        .max_decoding_message_size(limits::INBOUND_FRAME)
-        .max_encoding_message_size(usize::MAX);
+    let sinks = sink::SinkGrpc::new(shared.clone());
     let sources = SourceServiceServer::new(source::SourceGrpc::new(shared))
         .max_decoding_message_size(limits::INBOUND_FRAME)
         .max_encoding_message_size(usize::MAX);

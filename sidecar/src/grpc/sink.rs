@@ -1,25 +1,41 @@
 //! One sink session: a worker's stream.
 
-use std::collections::HashSet;
-
-use danube_connector_proto::v1::{
-    SinkServiceRunRequest, SinkServiceRunResponse, sink_service_run_request::Frame as In,
-    sink_service_run_response::Frame as Out, sink_service_server::SinkService,
+use std::{
+    collections::HashSet,
+    convert::Infallible,
+    sync::Arc,
+    task::{Context, Poll},
 };
-use danube_connector_proto::{PROTOCOL_VERSION, v1};
+
+use danube_connector_proto::{
+    PROTOCOL_VERSION,
+    v1::{
+        self, SinkServiceRunRequest, SinkServiceRunResponse, sink_service_run_request::Frame as In,
+        sink_service_run_response::Frame as Out, sink_service_server::SERVICE_NAME,
+    },
+};
 use danube_sidecar_core::{
     dispatch::{Departure, Offer},
     record::SchemaRef,
 };
+use futures::future::BoxFuture;
 use tokio::{
     sync::{mpsc, oneshot},
     time::timeout,
 };
-use tonic::{Request, Response, Status, Streaming, async_trait};
+use tonic::{
+    Request, Response, Status, Streaming,
+    body::Body,
+    server::{Grpc, NamedService, StreamingService},
+};
+use tower::Service;
 
 use super::{
-    Inbound, OPEN_TIMEOUT, Outbound, Shared, convert, first, limits, outbound, read,
-    status::status, too_large,
+    Inbound, OPEN_TIMEOUT, Outbound, Shared, convert, first,
+    frames::{SinkCodec, SinkFrame},
+    limits, outbound, read,
+    status::status,
+    too_large,
 };
 use crate::{
     refusal::Refusal,
@@ -27,42 +43,74 @@ use crate::{
     sink::{Seat, Sink},
 };
 
-/// The sink service.
+/// The sink service: what is generated for it, but for how its frames are written.
+#[derive(Clone)]
 pub(super) struct SinkGrpc {
-    shared: Shared,
+    shared: Arc<Shared>,
 }
 
-type Frames = mpsc::Sender<Result<SinkServiceRunResponse, Status>>;
+type Frames = mpsc::Sender<Result<SinkFrame, Status>>;
 
 impl SinkGrpc {
-    pub(super) fn new(shared: Shared) -> Self {
-        Self { shared }
-    }
-}
+    /// The path of its one method.
+    const RUN: &str = "/danube.connector.v1.SinkService/Run";
 
-#[async_trait]
-impl SinkService for SinkGrpc {
-    type RunStream = Outbound<SinkServiceRunResponse>;
+    pub(super) fn new(shared: Shared) -> Self {
+        Self { shared: Arc::new(shared) }
+    }
 
     async fn run(
-        &self,
+        self,
         request: Request<Streaming<SinkServiceRunRequest>>,
-    ) -> Result<Response<Self::RunStream>, Status> {
-        self.shared
-            .auth
-            .check_call(request.metadata())
-            .await
-            .map_err(|refusal| status(&refusal))?;
-        let trusted = self.shared.auth.trusts(request.extensions());
+    ) -> Result<Response<Outbound<SinkFrame>>, Status> {
+        let auth = &self.shared.auth;
+        auth.check_call(request.metadata()).await.map_err(|refusal| status(&refusal))?;
+        let trusted = auth.trusts(request.extensions());
         let (frames, stream) = outbound();
-        let session = SinkSession { shared: self.shared.clone(), trusted, frames };
+        let session = SinkSession { shared: Arc::clone(&self.shared), trusted, frames };
         self.shared.tasks.spawn(session.run(request.into_inner()));
         Ok(Response::new(stream))
     }
 }
 
+impl NamedService for SinkGrpc {
+    const NAME: &'static str = SERVICE_NAME;
+}
+
+impl Service<http::Request<Body>> for SinkGrpc {
+    type Response = http::Response<Body>;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Self::Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+        let service = self.clone();
+        Box::pin(async move {
+            if request.uri().path() != Self::RUN {
+                let other = format!("{SERVICE_NAME} has one method: {}", Self::RUN);
+                return Ok(Status::unimplemented(other).into_http());
+            }
+            let grpc = Grpc::new(SinkCodec).max_decoding_message_size(limits::INBOUND_FRAME);
+            Ok(grpc.max_encoding_message_size(usize::MAX).streaming(service, request).await)
+        })
+    }
+}
+
+impl StreamingService<SinkServiceRunRequest> for SinkGrpc {
+    type Response = SinkFrame;
+    type ResponseStream = Outbound<SinkFrame>;
+    type Future = BoxFuture<'static, Result<Response<Self::ResponseStream>, Status>>;
+
+    fn call(&mut self, request: Request<Streaming<SinkServiceRunRequest>>) -> Self::Future {
+        Box::pin(self.clone().run(request))
+    }
+}
+
 struct SinkSession {
-    shared: Shared,
+    shared: Arc<Shared>,
     trusted: bool,
     frames: Frames,
 }
@@ -200,13 +248,12 @@ impl Writer<'_> {
             let sent = match next {
                 ToSink::Batch(offers) => {
                     self.introduce(&offers).await;
-                    let records = offers.iter().map(convert::sink_record).collect();
-                    Out::Batch(v1::SinkBatch { records, epoch: self.epoch })
+                    SinkFrame::Batch { offers, epoch: self.epoch }
                 }
-                ToSink::Probe(probe_id) => Out::Probe(v1::Probe { probe_id }),
-                ToSink::Drain(timeout) => Out::Drain(convert::drain(timeout)),
+                ToSink::Probe(probe_id) => frame(Out::Probe(v1::Probe { probe_id })),
+                ToSink::Drain(timeout) => frame(Out::Drain(convert::drain(timeout))),
             };
-            if self.frames.send(Ok(frame(sent))).await.is_err() {
+            if self.frames.send(Ok(sent)).await.is_err() {
                 return;
             }
         }
@@ -241,6 +288,6 @@ impl Writer<'_> {
     }
 }
 
-fn frame(frame: Out) -> SinkServiceRunResponse {
-    SinkServiceRunResponse { frame: Some(frame) }
+fn frame(frame: Out) -> SinkFrame {
+    SinkFrame::Other(SinkServiceRunResponse { frame: Some(frame) })
 }

@@ -121,22 +121,30 @@ impl Intake {
         }
     }
 
-    /// Takes in an arrival, and all that are ready behind it.
+    /// Takes in an arrival, and what is ready behind it.
     pub fn arrived(&mut self, arrival: Arrival, dispatch: &mut Dispatch, metrics: &SinkMetrics) {
-        let mut arrival = Some(arrival);
-        for _ in 0..ARRIVALS_PER_TURN {
-            let Some(next) = arrival else { break };
-            if let Arrival::Event(event) = &next {
-                count(event, metrics);
-            }
-            match self {
-                Self::PassThrough(intake) => intake.arrived(next, dispatch),
-                Self::Inbox(intake) => intake.arrived(next, dispatch),
-            }
-            arrival = match self {
-                Self::PassThrough(intake) => intake.next_ready(),
-                Self::Inbox(intake) => intake.next_ready(),
-            };
+        self.take_in(arrival, dispatch, metrics);
+        // What is not taken out stays where it is, for the next turn.
+        for _ in 1..ARRIVALS_PER_TURN {
+            let Some(next) = self.next_ready() else { return };
+            self.take_in(next, dispatch, metrics);
+        }
+    }
+
+    fn next_ready(&mut self) -> Option<Arrival> {
+        match self {
+            Self::PassThrough(intake) => intake.next_ready(),
+            Self::Inbox(intake) => intake.next_ready(),
+        }
+    }
+
+    fn take_in(&mut self, arrival: Arrival, dispatch: &mut Dispatch, metrics: &SinkMetrics) {
+        if let Arrival::Event(event) = &arrival {
+            count(event, metrics);
+        }
+        match self {
+            Self::PassThrough(intake) => intake.arrived(arrival, dispatch),
+            Self::Inbox(intake) => intake.arrived(arrival, dispatch),
         }
     }
 

@@ -230,3 +230,18 @@ async fn in_pass_through_a_message_is_acked_when_it_is_resolved_and_its_repeat_a
     bench.step().await;
     assert_eq!(bench.script.acks(), [0, 0]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_burst_is_taken_in_whole() {
+    let mut bench = Bench::new(None, 16 << 20).await;
+    bench.script.deliver(0..3000);
+    for _ in 0..3 {
+        bench.step().await;
+        bench.turn();
+        bench.resolve_all();
+    }
+
+    let mut acks = bench.script.acks();
+    acks.sort_unstable();
+    assert_eq!(acks, (0..3000).collect::<Vec<_>>());
+}

@@ -14,6 +14,7 @@ mod disk;
 mod evidence;
 mod faults;
 mod journal;
+mod patience;
 mod proxy;
 mod random;
 mod round;

@@ -184,7 +184,8 @@ impl<'a> Run<'a> {
             // It wrote what it died of before it died.
             self.progress.take_news()?;
             if !self.progress.died {
-                bail!("a sink ended by itself with {status}");
+                let last = last_lines(site.sinks[index].log(), 1);
+                bail!("a sink ended by itself with {status}:\n{last}");
             }
             site.sinks.remove(index);
             site.start_sink()?;
@@ -275,7 +276,9 @@ impl Site {
     fn source_ended(&mut self) -> anyhow::Result<bool> {
         let Some(source) = &mut self.source else { return Ok(false) };
         match source.ended()? {
-            Some(status) if !status.success() => bail!("the source ended with {status}"),
+            Some(status) if !status.success() => {
+                bail!("the source ended with {status}:\n{}", last_lines(source.log(), 1))
+            }
             ended => Ok(ended.is_some()),
         }
     }

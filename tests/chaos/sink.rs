@@ -20,6 +20,7 @@ use tonic::transport::Endpoint;
 
 use crate::{
     journal::{Handled, Journal, What},
+    patience,
     random::Random,
     sequence::{Fate, Place, Planned, Sequence},
 };
@@ -66,10 +67,7 @@ pub async fn run(args: SinkArgs, stop: CancellationToken) -> anyhow::Result<()> 
         args,
     };
     while !stop.is_cancelled() {
-        match sink.session(&stop).await {
-            Ok(()) => eprintln!("session ended"),
-            Err(error) => eprintln!("session lost: {error:#}"),
-        }
+        patience::session_ended(sink.session(&stop).await)?;
         sleep(REDIAL).await;
     }
     Ok(())
@@ -103,16 +101,18 @@ impl Sink {
     async fn session(&mut self, stop: &CancellationToken) -> anyhow::Result<()> {
         self.held.clear();
         let endpoint = Endpoint::from_shared(self.args.address.clone())?;
-        let channel = endpoint.connect_timeout(Duration::from_secs(1)).connect().await?;
+        let endpoint = endpoint.connect_timeout(Duration::from_secs(1));
+        let channel = patience::answer("to a dial", endpoint.connect()).await??;
         let (requests, outgoing) = mpsc::channel(64);
         let mut session = Session { id: String::new(), epoch: 0, requests };
         session.send(Out::Open(self.open())).await?;
         let mut client = SinkServiceClient::new(channel);
-        let mut responses = client.run(ReceiverStream::new(outgoing)).await?.into_inner();
+        let run = client.run(ReceiverStream::new(outgoing));
+        let mut responses = patience::answer("to a call", run).await??.into_inner();
         let mut leaving = false;
         loop {
             let response = tokio::select! {
-                response = responses.message() => response?,
+                response = patience::next(&mut responses, session.epoch > 0) => response?,
                 () = stop.cancelled(), if !leaving => {
                     // What was written is answered for; what still comes is not ours.
                     leaving = true;

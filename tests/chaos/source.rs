@@ -19,6 +19,7 @@ use tonic::transport::Endpoint;
 
 use crate::{
     journal::{Journal, Seen},
+    patience,
     sequence::{Fate, Planned, Sequence},
 };
 
@@ -56,10 +57,7 @@ pub async fn run(args: SourceArgs, stop: CancellationToken) -> anyhow::Result<()
     let mut source =
         Source { all: sequence.all(), journal: Journal::open(&args.journal)?, done: false, args };
     while !source.done && !stop.is_cancelled() {
-        match source.session(&stop).await {
-            Ok(()) => eprintln!("session ended"),
-            Err(error) => eprintln!("session lost: {error:#}"),
-        }
+        patience::session_ended(source.session(&stop).await)?;
         sleep(REDIAL).await;
     }
     Ok(())
@@ -95,15 +93,17 @@ struct Session {
 impl Source {
     async fn session(&mut self, stop: &CancellationToken) -> anyhow::Result<()> {
         let endpoint = Endpoint::from_shared(self.args.address.clone())?;
-        let channel = endpoint.connect_timeout(Duration::from_secs(1)).connect().await?;
+        let endpoint = endpoint.connect_timeout(Duration::from_secs(1));
+        let channel = patience::answer("to a dial", endpoint.connect()).await??;
         let (requests, outgoing) = mpsc::channel(64);
         let mut session = Session::new(requests);
         session.send(Out::Open(self.open())).await?;
         let mut client = SourceServiceClient::new(channel);
-        let mut responses = client.run(ReceiverStream::new(outgoing)).await?.into_inner();
+        let run = client.run(ReceiverStream::new(outgoing));
+        let mut responses = patience::answer("to a call", run).await??.into_inner();
         loop {
             let response = tokio::select! {
-                response = responses.message() => response?,
+                response = patience::next(&mut responses, session.epoch > 0) => response?,
                 () = sleep_until(session.next), if session.may_send() => {
                     let (most, took) = self.pace(&session);
                     session.send_some(most, took).await?;

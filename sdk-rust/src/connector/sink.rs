@@ -75,7 +75,8 @@ pub trait SinkConnector: Send + Sync {
     /// # Errors
     /// An error is the result of the whole batch: a `Retryable` one is offered
     /// again. An `InvalidData` one is halved and each half tried again, until
-    /// the records that are wrong stand alone; only those are rejected. So a
+    /// the records that are wrong stand alone; only those are rejected. (The
+    /// first such batch of a process is delivered once more for that.) So a
     /// batch should be checked before any of it is written, or written
     /// idempotently.
     async fn process_batch(&mut self, records: Vec<SinkRecord>) -> ConnectorResult<()> {

@@ -95,6 +95,7 @@ impl<C: SinkConnector> SinkRuntime<C> {
             let lost = match self.session(&consumers, &mut persistence, &mut ticks).await {
                 SinkEnd::Stopped => break,
                 SinkEnd::Failed(error) => return Err(error),
+                SinkEnd::Again => continue,
                 SinkEnd::Lost(error) => error,
             };
             let wait = persistence.failed(lost)?;

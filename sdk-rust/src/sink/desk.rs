@@ -5,14 +5,30 @@
 //! the desk, and the runtime goes on with `process`, one record at a time: it
 //! keeps control between them, and each has a result of its own. Records without
 //! a seat, as in a connector's own tests, are simply processed.
+//!
+//! The desk also tells when a batch is to be delivered once more, because it has to be
+//! halved and nobody kept a copy of it.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::SinkRecord;
 
-/// Where records come back to, each with its index in the batch.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Desk(Arc<Mutex<Vec<(usize, SinkRecord)>>>);
+/// Where records come back to.
+#[derive(Clone, Debug)]
+pub(crate) struct Desk {
+    papers: Arc<Mutex<Papers>>,
+    /// Whether a batch is copied before the connector has it.
+    pub(crate) keeps_copies: bool,
+}
+
+/// What lies on a desk.
+#[derive(Debug, Default)]
+struct Papers {
+    /// Records that came back, each with its index in the batch.
+    laid: Vec<(usize, SinkRecord)>,
+    /// Whether the batch has to be delivered once more.
+    wanted_again: bool,
+}
 
 /// A record's place at a desk.
 #[derive(Clone, Debug)]
@@ -21,7 +37,17 @@ pub(crate) struct Seat {
     index: usize,
 }
 
+impl Seat {
+    pub(crate) fn desk(&self) -> &Desk {
+        &self.desk
+    }
+}
+
 impl Desk {
+    pub(crate) fn new(keeps_copies: bool) -> Self {
+        Self { papers: Arc::default(), keeps_copies }
+    }
+
     /// Gives each record a seat.
     pub(crate) fn seat(&self, records: &mut [SinkRecord]) {
         for (index, record) in records.iter_mut().enumerate() {
@@ -31,14 +57,27 @@ impl Desk {
 
     /// What was laid back, in the order of the batch.
     pub(crate) fn take(&self) -> Vec<(usize, SinkRecord)> {
-        let mut records =
-            std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut records = std::mem::take(&mut self.papers().laid);
         records.sort_by_key(|(index, _)| *index);
         records
     }
 
+    /// The batch has to be delivered once more.
+    pub(crate) fn want_again(&self) {
+        self.papers().wanted_again = true;
+    }
+
+    /// Whether the batch has to be delivered once more.
+    pub(crate) fn is_wanted_again(&self) -> bool {
+        self.papers().wanted_again
+    }
+
     fn lay(&self, index: usize, record: SinkRecord) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push((index, record));
+        self.papers().laid.push((index, record));
+    }
+
+    fn papers(&self) -> MutexGuard<'_, Papers> {
+        self.papers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

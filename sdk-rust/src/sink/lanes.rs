@@ -45,6 +45,14 @@ impl HeldLanes {
         !self.0.contains(&lane)
     }
 
+    /// What of a batch may be processed, and what may not.
+    pub(crate) fn split(&mut self, batch: Vec<SinkRecord>) -> (Vec<SinkRecord>, Vec<SinkRecord>) {
+        if self.0.is_empty() {
+            return (batch, Vec::new());
+        }
+        batch.into_iter().partition(|record| self.admits(record))
+    }
+
     /// Forgets all: a new session begins.
     pub(crate) fn clear(&mut self) {
         self.0.clear();

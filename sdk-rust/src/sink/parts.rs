@@ -7,6 +7,10 @@ use crate::{ConnectorError, ConnectorResult, SinkConnector, SinkRecord};
 
 /// Asks `process_batch`. What it refuses as invalid is halved until the records
 /// that are wrong stand alone.
+///
+/// That needs a copy, which costs as much as all else that is done for a record here:
+/// none is kept for a connector that never refused a batch. Its first one is delivered
+/// once more.
 pub(crate) async fn whole_batch<C: SinkConnector + ?Sized>(
     connector: &mut C,
     mut records: Vec<SinkRecord>,
@@ -14,7 +18,7 @@ pub(crate) async fn whole_batch<C: SinkConnector + ?Sized>(
     if records.iter().all(|record| record.seat.is_some()) {
         return in_parts(connector, records).await;
     }
-    let desk = Desk::default();
+    let desk = Desk::new(true);
     desk.seat(&mut records);
     let mut results = in_parts(connector, records).await;
     for (index, record) in desk.take() {
@@ -28,16 +32,23 @@ async fn in_parts<C: SinkConnector + ?Sized>(
     records: Vec<SinkRecord>,
 ) -> Vec<ConnectorResult<()>> {
     let total = records.len();
+    let desk =
+        records.first().and_then(|record| record.seat.as_ref()).map(|seat| seat.desk().clone());
+    let keeps_copies = desk.as_ref().is_none_or(|desk| desk.keeps_copies);
     let mut results = Vec::with_capacity(total);
     let mut parts = vec![records];
     while let Some(part) = parts.pop() {
         let size = part.len();
-        let spare = (size > 1).then(|| part.clone());
+        let spare = (size > 1 && keeps_copies).then(|| part.clone());
         match (connector.process_batch(part).await, spare) {
             (Ok(()), _) => results.extend(repeat_with(|| Ok(())).take(size)),
             (Err(error), Some(mut first)) if error.is_about_data() => {
                 let second = first.split_off(size / 2);
                 parts.extend([second, first]);
+            }
+            (Err(error), None) if error.is_about_data() && size > 1 => {
+                desk.iter().for_each(Desk::want_again);
+                results.extend(repeated(error, size));
             }
             (Err(error), _) if error.is_about_data() => results.push(Err(error)),
             // What comes after it must not overtake it.

@@ -5,7 +5,7 @@ use danube_connector_proto::v1::{
     sink_service_run_request::Frame as Up, sink_service_run_response::Frame as Down,
 };
 use tokio::time::Interval;
-use tracing::{debug, warn};
+use tracing::{debug, info, warn};
 
 use super::{Worker, convert, report::Report};
 use crate::{
@@ -22,6 +22,8 @@ pub(crate) enum SinkEnd {
     Stopped,
     /// The connector cannot go on.
     Failed(ConnectorError),
+    /// What is in hand has to be delivered once more.
+    Again,
     /// The sidecar is gone.
     Lost(SidecarError),
 }
@@ -84,7 +86,7 @@ impl SinkSession {
         };
         worker.release();
         match end {
-            SinkEnd::Stopped => self.leave(Up::Drained(v1::Drained {})).await,
+            SinkEnd::Stopped | SinkEnd::Again => self.leave(Up::Drained(v1::Drained {})).await,
             SinkEnd::Failed(ref error) => self.leave(Up::Fault(health::fault(error))).await,
             SinkEnd::Lost(_) => {}
         }
@@ -131,6 +133,14 @@ impl SinkSession {
         sent?;
         for (id, result) in &step.answers {
             self.report.add(*id, result);
+        }
+        if step.again {
+            info!(
+                "the connector refused a batch as invalid: it is delivered once more, and from \
+                 here on such a batch is halved"
+            );
+            self.flush().await?;
+            return Err(SinkEnd::Again);
         }
         if self.report.is_due() || step.answers.len() > 1 || step.fault.is_some() {
             self.flush().await?;

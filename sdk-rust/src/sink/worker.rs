@@ -21,6 +21,8 @@ pub(crate) struct Worker<C> {
     lanes: HeldLanes,
     /// Whether the connector turned out to have no `process_batch` of its own.
     singly: bool,
+    /// Whether the connector turned out to refuse batches for one of their records.
+    halves: bool,
 }
 
 /// What came of one call of the connector.
@@ -30,6 +32,8 @@ pub(crate) struct Step {
     pub(crate) answers: Vec<(u64, ConnectorResult<()>)>,
     /// Why the connector has to stop.
     pub(crate) fault: Option<ConnectorError>,
+    /// Whether the batch has to be delivered once more: nothing is known of it.
+    pub(crate) again: bool,
 }
 
 impl<C: SinkConnector> Worker<C> {
@@ -41,6 +45,7 @@ impl<C: SinkConnector> Worker<C> {
             batches: VecDeque::new(),
             lanes: HeldLanes::default(),
             singly: false,
+            halves: false,
         }
     }
 
@@ -113,8 +118,7 @@ impl<C: SinkConnector> Worker<C> {
 
     async fn batch(&mut self, records: Vec<SinkRecord>) -> Step {
         let mut step = Step::default();
-        let (mut records, late): (Vec<_>, Vec<_>) =
-            records.into_iter().partition(|record| self.lanes.admits(record));
+        let (mut records, late) = self.lanes.split(records);
         for record in late {
             step.answers.push((record.delivery.id, Err(held())));
         }
@@ -123,12 +127,16 @@ impl<C: SinkConnector> Worker<C> {
         }
         let names: Vec<_> =
             records.iter().map(|record| (record.delivery.id, lane(record))).collect();
-        let desk = Desk::default();
+        let desk = Desk::new(self.halves);
         desk.seat(&mut records);
         let results = self.connector.process_batch_results(records).await;
         if results.len() != names.len() {
             step.fault = Some(miscounted(results.len(), names.len()));
             return step;
+        }
+        if desk.is_wanted_again() {
+            self.halves = true;
+            return Step { again: true, ..Step::default() };
         }
         let returned = self.keep_returned(&desk);
         for (index, ((id, lane), result)) in names.into_iter().zip(results).enumerate() {

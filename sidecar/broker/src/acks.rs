@@ -4,14 +4,12 @@
 //! stand there. So an ack counts only for the attach whose delivery the reader has
 //! seen; of anything else a repeat comes, and asks for its ack again.
 
-use std::{
-    collections::HashSet,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+use std::sync::{
+    Arc, Mutex, PoisonError,
+    atomic::{AtomicU64, Ordering},
 };
 
+use danube_sidecar_core::hash::FastSet;
 use tokio::sync::Notify;
 
 /// Acks that wait for their partition's task, which takes them all at once.
@@ -60,13 +58,13 @@ impl AckQueue {
 pub(crate) struct SeenDeliveries {
     queue: Arc<AckQueue>,
     attaches: u64,
-    open: HashSet<u64>,
+    open: FastSet<u64>,
 }
 
 impl SeenDeliveries {
     /// Of a partition whose first event the reader is about to see.
     pub(crate) fn new(queue: Arc<AckQueue>) -> Self {
-        Self { queue, attaches: 0, open: HashSet::new() }
+        Self { queue, attaches: 0, open: FastSet::default() }
     }
 
     /// The reader saw that the partition was attached (again).

@@ -90,7 +90,7 @@ pub enum SubscriptionEvent {
         partition: Arc<str>,
     },
     /// A message, new or repeated.
-    Delivered(Record),
+    Delivered(Arc<Record>),
     /// What an attach repeats has come; from here on messages are new.
     Drained {
         /// The partition's own topic.

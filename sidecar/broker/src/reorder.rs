@@ -7,6 +7,7 @@
 
 use std::{
     collections::BTreeMap,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -21,7 +22,7 @@ const GRACE: Duration = Duration::from_millis(50);
 /// What came behind a hole, by offset.
 #[derive(Debug)]
 pub(crate) struct Reorder {
-    held: BTreeMap<u64, Record>,
+    held: BTreeMap<u64, Arc<Record>>,
     /// As many fill the broker's window: nothing comes any more that could fill the
     /// hole.
     most: usize,
@@ -40,13 +41,13 @@ impl Reorder {
     }
 
     /// Takes a record that came behind a hole.
-    pub(crate) fn hold(&mut self, now: Instant, record: Record) {
+    pub(crate) fn hold(&mut self, now: Instant, record: Arc<Record>) {
         self.held.insert(record.identity.offset, record);
         self.since.get_or_insert(now);
     }
 
     /// The next record with no hole before it any more.
-    pub(crate) fn next(&mut self, gaps: &Gaps) -> Option<Record> {
+    pub(crate) fn next(&mut self, gaps: &Gaps) -> Option<Arc<Record>> {
         let first = self.held.first_entry().filter(|first| !gaps.precede(*first.key()))?;
         let record = first.remove();
         if self.held.is_empty() {
@@ -107,7 +108,7 @@ mod tests {
             let mut passed = Vec::new();
             for offset in offsets {
                 self.gaps.delivered(offset);
-                self.reorder.hold(self.now, record(offset));
+                self.reorder.hold(self.now, record(offset).into());
                 let next = || self.reorder.next(&self.gaps);
                 passed.extend(std::iter::from_fn(next).map(|record| record.identity.offset));
             }

@@ -7,7 +7,7 @@ use std::{
     task::{Context as TaskContext, Poll},
 };
 
-use danube_sidecar_core::record::Record;
+use danube_sidecar_core::hash::FastMap;
 use danube_sidecar_store::Store;
 use futures::{FutureExt, Stream, future::BoxFuture};
 use tokio::{
@@ -58,7 +58,7 @@ impl Cluster {
             trouble: None,
         };
         let task = AbortOnDropHandle::new(self.tasks().spawn(supervisor.run()));
-        Box::pin(Partitions { events, queues, seen: HashMap::new(), wish, closing, task })
+        Box::pin(Partitions { events, queues, seen: FastMap::default(), wish, closing, task })
     }
 }
 
@@ -66,7 +66,7 @@ impl Cluster {
 struct Partitions {
     events: mpsc::Receiver<SubscriptionEvent>,
     queues: AckQueues,
-    seen: HashMap<Arc<str>, SeenDeliveries>,
+    seen: FastMap<Arc<str>, SeenDeliveries>,
     /// Whether the partitions are to be attached.
     wish: watch::Sender<bool>,
     closing: CancellationToken,
@@ -92,8 +92,8 @@ impl Partitions {
     fn note(&mut self, event: &SubscriptionEvent) {
         match event {
             SubscriptionEvent::Attached { partition } => self.seen_of(partition).attached(),
-            SubscriptionEvent::Delivered(Record { identity, .. }) => {
-                self.seen_of(&identity.partition).delivered(identity.offset);
+            SubscriptionEvent::Delivered(record) => {
+                self.seen_of(&record.identity.partition).delivered(record.identity.offset);
             }
             _ => {}
         }

@@ -130,7 +130,8 @@ impl Dispatch {
     }
 
     /// Takes a delivered record in hand, unless it is a repeat.
-    pub fn admit(&mut self, now: Instant, record: Record) -> Admission {
+    pub fn admit(&mut self, now: Instant, record: impl Into<Arc<Record>>) -> Admission {
+        let record = record.into();
         let fingerprint = record.identity.fingerprint();
         let admission = self.ledger.recognize(&record, fingerprint);
         if admission != Admission::Taken {
@@ -152,7 +153,8 @@ impl Dispatch {
 
     /// Takes a record in hand even if it is finished and its identity remembered:
     /// a replay. One that is in hand is not offered twice.
-    pub fn admit_again(&mut self, now: Instant, record: Record) -> Admission {
+    pub fn admit_again(&mut self, now: Instant, record: impl Into<Arc<Record>>) -> Admission {
+        let record = record.into();
         self.ledger.forget_identity(record.identity.fingerprint());
         self.admit(now, record)
     }

@@ -1,9 +1,15 @@
-//! Hash maps over keys that are hashes already, and the choice of a worker.
+//! Hash maps that are quicker than std's, and the choice of a worker.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     hash::{BuildHasherDefault, Hasher},
 };
+
+/// A map for what every record is looked up by: its partition, its offset. Its hash is
+/// seeded, and a third as costly as std's.
+pub type FastMap<K, V> = HashMap<K, V, foldhash::fast::RandomState>;
+/// A set of the same.
+pub type FastSet<K> = HashSet<K, foldhash::fast::RandomState>;
 
 /// A map whose keys hash to one well-mixed number.
 pub(crate) type PrehashedMap<K, V> = HashMap<K, V, BuildHasherDefault<Prehashed>>;

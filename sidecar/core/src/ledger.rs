@@ -1,12 +1,12 @@
 //! Every record in hand, from its admission to its end; repeats recognised by
 //! identity.
 
-use std::{collections::HashMap, sync::Arc, time::Instant};
+use std::{collections::hash_map::Entry as MapEntry, sync::Arc, time::Instant};
 
 use crate::{
     dispatch::{Admission, WorkerId},
     finished::Finished,
-    hash::PrehashedMap,
+    hash::{FastMap, PrehashedMap},
     record::{Fingerprint, Record},
     retry::Tries,
     slab::{Key, Slab},
@@ -88,7 +88,7 @@ pub(crate) struct Ledger {
     entries: Slab<Entry>,
     known: PrehashedMap<Fingerprint, Known>,
     partitions: Vec<Finished>,
-    partition_names: HashMap<Arc<str>, usize>,
+    partition_names: FastMap<Arc<str>, usize>,
     remember: usize,
     last_sequence: u64,
     held: Held,
@@ -108,20 +108,25 @@ impl Ledger {
             entries: Slab::default(),
             known: PrehashedMap::default(),
             partitions: Vec::new(),
-            partition_names: HashMap::new(),
+            partition_names: FastMap::default(),
             remember,
             last_sequence: 0,
             held: Held::default(),
         }
     }
 
-    /// What a delivered record is. The repeat of a finished one is going to be
+    /// What a delivered record is. One that is not known is in hand from here on, and
+    /// MUST be [`insert`](Self::insert)ed. The repeat of a finished one is going to be
     /// acked again, so its memory begins anew.
     pub(crate) fn recognize(&mut self, record: &Record, fingerprint: Fingerprint) -> Admission {
-        match self.known.get(&fingerprint) {
-            None => Admission::Taken,
-            Some(Known::InHand) => Admission::InHand,
-            Some(Known::Finished(_)) => {
+        // One look for both: the place is seldom in the processor's cache.
+        match self.known.entry(fingerprint) {
+            MapEntry::Vacant(place) => {
+                place.insert(Known::InHand);
+                Admission::Taken
+            }
+            MapEntry::Occupied(known) if *known.get() == Known::InHand => Admission::InHand,
+            MapEntry::Occupied(_) => {
                 let partition = self.partition(&record.identity.partition);
                 self.remember(partition, fingerprint);
                 Admission::Resolved
@@ -129,20 +134,19 @@ impl Ledger {
         }
     }
 
-    /// Takes a record that was not recognised in hand.
+    /// Takes a record in hand that was not known.
     pub(crate) fn insert(
         &mut self,
         now: Instant,
-        record: Record,
+        record: Arc<Record>,
         fingerprint: Fingerprint,
         bytes: usize,
     ) -> Key {
         let partition = self.partition(&record.identity.partition);
-        self.known.insert(fingerprint, Known::InHand);
         self.held += Held::one(bytes);
         self.last_sequence += 1;
         self.entries.insert(Entry {
-            record: Arc::new(record),
+            record,
             fingerprint,
             bytes,
             sequence: self.last_sequence,

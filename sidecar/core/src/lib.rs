@@ -8,7 +8,7 @@ pub mod ackorder;
 pub mod dispatch;
 mod finished;
 pub mod frontier;
-mod hash;
+pub mod hash;
 pub mod lane;
 pub mod lease;
 mod ledger;

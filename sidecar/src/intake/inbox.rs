@@ -4,15 +4,12 @@
 //! One append, one read and one write of resolutions are under way at a time; what
 //! comes meanwhile goes with the next one.
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use danube_sidecar_broker::SubscriptionEvent;
 use danube_sidecar_core::{
     dispatch::{Admission, Dispatch},
+    hash::FastMap,
     record::{Fingerprint, Record},
 };
 use danube_sidecar_store::{Entry, Inbox as Log, ReplayFrom, StoreError};
@@ -51,7 +48,7 @@ pub struct Inbox {
     /// Most of them that are appended together.
     most: usize,
     /// Log sequences of the records in hand.
-    in_hand: HashMap<Fingerprint, u64>,
+    in_hand: FastMap<Fingerprint, u64>,
     /// Everything up to this sequence was taken in hand.
     taken: u64,
     /// Resolved, and not marked so in the log yet.
@@ -97,7 +94,7 @@ impl Inbox {
             arriving: Vec::new(),
             arriving_bytes: 0,
             most: usize::MAX,
-            in_hand: HashMap::new(),
+            in_hand: FastMap::default(),
             taken: 0,
             resolved: Vec::new(),
             underway: FuturesUnordered::new(),
@@ -160,7 +157,7 @@ impl Inbox {
         }
     }
 
-    fn delivered(&mut self, record: Record) {
+    fn delivered(&mut self, record: Arc<Record>) {
         let fingerprint = record.identity.fingerprint();
         match self.seen.standing(fingerprint) {
             Some(Standing::Logged) => {
@@ -171,7 +168,7 @@ impl Inbox {
                 self.seen.arriving(fingerprint);
                 self.unacked.delivered(&record.identity);
                 self.arriving_bytes += record.encoded_len();
-                self.arriving.push(Arc::new(record));
+                self.arriving.push(record);
             }
         }
     }
@@ -190,7 +187,7 @@ impl Inbox {
             return;
         }
         for (sequence, record) in (first..).zip(records) {
-            self.take(sequence, Arc::unwrap_or_clone(record), false, dispatch);
+            self.take(sequence, record, false, dispatch);
         }
     }
 
@@ -238,12 +235,18 @@ impl Inbox {
             self.taken = tail;
         }
         for entry in entries {
-            self.take(entry.seq, entry.record, entry.replayed, dispatch);
+            self.take(entry.seq, Arc::new(entry.record), entry.replayed, dispatch);
         }
     }
 
     /// Takes a record of the log in hand.
-    fn take(&mut self, sequence: u64, record: Record, replayed: bool, dispatch: &mut Dispatch) {
+    fn take(
+        &mut self,
+        sequence: u64,
+        record: Arc<Record>,
+        replayed: bool,
+        dispatch: &mut Dispatch,
+    ) {
         self.taken = sequence;
         let (now, fingerprint) = (now(), record.identity.fingerprint());
         let admission = match replayed {

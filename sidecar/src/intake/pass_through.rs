@@ -63,15 +63,15 @@ impl PassThrough {
         }
     }
 
-    fn delivered(&mut self, record: Record, dispatch: &mut Dispatch) {
-        let identity = record.identity.clone();
-        let admission = dispatch.admit(now(), record);
+    fn delivered(&mut self, record: Arc<Record>, dispatch: &mut Dispatch) {
+        let admission = dispatch.admit(now(), Arc::clone(&record));
+        let identity = &record.identity;
         if admission == Admission::Resolved {
             return self.subscriptions.ack(&identity.partition, identity.offset);
         }
         // A partition whose window is full sends nothing more until some of it is
         // resolved: no batch needs to wait for it.
-        if self.unacked.delivered(&identity) >= self.broker_window {
+        if self.unacked.delivered(identity) >= self.broker_window {
             dispatch.flush();
         }
     }

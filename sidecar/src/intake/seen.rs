@@ -1,12 +1,9 @@
 //! Which messages are in the log already, so that their repeats are acked again
 //! and not logged again.
 
-use std::{
-    collections::{HashMap, VecDeque},
-    sync::Arc,
-};
+use std::{collections::VecDeque, sync::Arc};
 
-use danube_sidecar_core::record::Fingerprint;
+use danube_sidecar_core::{hash::FastMap, record::Fingerprint};
 
 /// Identities that are remembered per partition: the largest window that a Danube
 /// broker can be given (`max_unacked_messages`), so all that it can repeat.
@@ -24,8 +21,8 @@ pub(super) enum Standing {
 /// The messages seen lately.
 #[derive(Debug, Default)]
 pub(super) struct Seen {
-    known: HashMap<Fingerprint, Standing>,
-    logged: HashMap<Arc<str>, VecDeque<Fingerprint>>,
+    known: FastMap<Fingerprint, Standing>,
+    logged: FastMap<Arc<str>, VecDeque<Fingerprint>>,
 }
 
 impl Seen {

@@ -2,13 +2,14 @@
 //! an operator sees of them.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashSet,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
 };
 
 use danube_sidecar_broker::{BoxSubscription, Marks, SubscriptionEvent, SubscriptionSpec};
+use danube_sidecar_core::hash::FastMap;
 use danube_sidecar_store::Store;
 use futures::{FutureExt as _, Stream, StreamExt as _, future::join_all, stream::SelectAll};
 
@@ -34,9 +35,9 @@ pub struct SubscriptionView {
 /// The subscriptions of one sink.
 pub(super) struct Subscriptions {
     wanted: Vec<Subscription>,
-    running: SelectAll<Indexed>,
+    running: Running,
     /// Which subscription a partition belongs to.
-    owners: HashMap<Arc<str>, usize>,
+    owners: FastMap<Arc<str>, usize>,
     attached: HashSet<Arc<str>>,
     troubles: Vec<Option<String>>,
     /// Whether their partitions are to be attached.
@@ -68,7 +69,7 @@ impl Subscriptions {
         });
         Self {
             running: running.collect(),
-            owners: HashMap::new(),
+            owners: FastMap::default(),
             attached: HashSet::new(),
             troubles: vec![None; wanted.len()],
             wants_attached: true,
@@ -79,10 +80,7 @@ impl Subscriptions {
 
     /// The next event of any of them. Cancel-safe.
     pub(super) async fn next(&mut self) -> SubscriptionEvent {
-        let Some((index, event)) = self.running.next().await else {
-            // A subscription never ends by itself, but there may be none.
-            return std::future::pending().await;
-        };
+        let (index, event) = self.running.next().await;
         self.note(index, &event);
         event
     }
@@ -110,7 +108,7 @@ impl Subscriptions {
     /// The broker may forget a message.
     pub(super) fn ack(&mut self, partition: &Arc<str>, offset: u64) {
         let Some(owner) = self.owners.get(partition) else { return };
-        if let Some(subscription) = self.running.iter_mut().find(|s| s.index == *owner) {
+        if let Some(subscription) = self.running.get_mut(*owner) {
             subscription.inner.ack(partition, offset);
         }
     }
@@ -121,12 +119,10 @@ impl Subscriptions {
             return false;
         }
         self.wants_attached = wanted;
-        for subscription in self.running.iter_mut() {
-            match wanted {
-                true => subscription.inner.attach(),
-                false => subscription.inner.detach(),
-            }
-        }
+        self.running.for_each(|subscription| match wanted {
+            true => subscription.inner.attach(),
+            false => subscription.inner.detach(),
+        });
         true
     }
 
@@ -158,7 +154,8 @@ impl Subscriptions {
 
     /// Has the last acks answered, and ends them. The caller bounds the time.
     pub(super) async fn close(self) {
-        let closing = self.running.into_iter().map(|s| Pin::into_inner(s.inner).close());
+        let closing = self.running.into_all().into_iter();
+        let closing = closing.map(|subscription| Pin::into_inner(subscription.inner).close());
         join_all(closing).await;
     }
 }
@@ -170,6 +167,59 @@ fn broker_kind(kind: SubscriptionKind) -> danube_sidecar_broker::SubscriptionKin
         SubscriptionKind::Shared => Broker::Shared,
         SubscriptionKind::Failover => Broker::Failover,
         SubscriptionKind::KeyShared => Broker::KeyShared,
+    }
+}
+
+/// The streams. Most sinks have one: then nobody needs to choose between several, which
+/// costs more than all else that is done for a message here.
+enum Running {
+    One(Indexed),
+    Several(SelectAll<Indexed>),
+}
+
+impl Running {
+    /// The next event, with its subscription. Cancel-safe.
+    async fn next(&mut self) -> (usize, SubscriptionEvent) {
+        let next = match self {
+            Self::One(subscription) => subscription.next().await,
+            Self::Several(subscriptions) => subscriptions.next().await,
+        };
+        // A subscription never ends by itself, but there may be none.
+        match next {
+            Some(next) => next,
+            None => std::future::pending().await,
+        }
+    }
+
+    fn get_mut(&mut self, index: usize) -> Option<&mut Indexed> {
+        match self {
+            Self::One(subscription) => Some(subscription),
+            Self::Several(subscriptions) => subscriptions.iter_mut().find(|s| s.index == index),
+        }
+    }
+
+    fn for_each(&mut self, act: impl FnMut(&mut Indexed)) {
+        match self {
+            Self::One(subscription) => std::iter::once(subscription).for_each(act),
+            Self::Several(subscriptions) => subscriptions.iter_mut().for_each(act),
+        }
+    }
+
+    fn into_all(self) -> Vec<Indexed> {
+        match self {
+            Self::One(subscription) => vec![subscription],
+            Self::Several(subscriptions) => subscriptions.into_iter().collect(),
+        }
+    }
+}
+
+impl FromIterator<Indexed> for Running {
+    fn from_iter<I: IntoIterator<Item = Indexed>>(subscriptions: I) -> Self {
+        let mut subscriptions: Vec<Indexed> = subscriptions.into_iter().collect();
+        match subscriptions.pop() {
+            Some(one) if subscriptions.is_empty() => Self::One(one),
+            last => Self::Several(subscriptions.into_iter().chain(last).collect()),
+        }
     }
 }
 

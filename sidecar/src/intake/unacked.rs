@@ -4,15 +4,18 @@
 //! names only the offset, so the ack of a record from before the crash would
 //! forget the message that has its offset now.
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
-use danube_sidecar_core::record::{Fingerprint, Identity};
+use danube_sidecar_core::{
+    hash::FastMap,
+    record::{Fingerprint, Identity},
+};
 
 /// Messages that were delivered and are not resolved, by partition and offset.
 /// Bounded by the broker's windows.
 #[derive(Debug, Default)]
 pub(super) struct Unacked {
-    partitions: HashMap<Arc<str>, HashMap<u64, Fingerprint>>,
+    partitions: FastMap<Arc<str>, FastMap<u64, Fingerprint>>,
 }
 
 impl Unacked {

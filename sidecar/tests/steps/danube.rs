@@ -54,7 +54,7 @@ impl Script {
     }
 
     pub fn deliver(&self, offsets: std::ops::Range<u64>) {
-        offsets.for_each(|offset| self.say(SubscriptionEvent::Delivered(record(offset))));
+        offsets.for_each(|offset| self.say(SubscriptionEvent::Delivered(record(offset).into())));
     }
 
     /// The offsets that were acked, in that order.

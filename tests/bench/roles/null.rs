@@ -91,7 +91,7 @@ impl Stream for Endless {
         let offset = self.next;
         self.next += 1;
         self.unacked += 1;
-        Poll::Ready(Some(SubscriptionEvent::Delivered(self.record(offset))))
+        Poll::Ready(Some(SubscriptionEvent::Delivered(self.record(offset).into())))
     }
 }
 

@@ -193,6 +193,7 @@ impl<'p> Attachment<'p> {
 
     async fn take(&mut self, message: StreamMessage) {
         let record = delivery::record(&self.partition.context.spec, &self.partition.name, message);
+        let record = Arc::new(record);
         if self.reliability.delivered(&record.identity) {
             tracing::info!(partition = %self.partition.name, "not reliable: no acks, no repeats");
             self.partition.forget_deliveries(now());

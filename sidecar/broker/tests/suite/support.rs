@@ -254,7 +254,7 @@ impl Reader {
         let SubscriptionEvent::Delivered(record) = self.wait_for(delivered).await else {
             unreachable!("only deliveries are wanted")
         };
-        record
+        Arc::unwrap_or_clone(record)
     }
 
     pub(crate) async fn records(&mut self, count: usize) -> Vec<Record> {

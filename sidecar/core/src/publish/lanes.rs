@@ -1,13 +1,13 @@
 //! One publish in flight per lane, because concurrent sends on a Danube producer
 //! do not keep their order.
 
-use std::{
-    collections::{HashMap, VecDeque},
-    sync::Arc,
-};
+use std::{collections::VecDeque, sync::Arc};
 
 use super::Accepted;
-use crate::slab::{Key, Slab};
+use crate::{
+    hash::FastMap,
+    slab::{Key, Slab},
+};
 
 /// What a source record's lane is: its routing key, else its source partition,
 /// else its topic.
@@ -39,10 +39,10 @@ impl LaneName {
 #[derive(Debug)]
 pub(super) struct Lanes<R> {
     lanes: Slab<Lane<R>>,
-    names: HashMap<LaneName, Key>,
+    names: FastMap<LaneName, Key>,
     /// Lanes with a record waiting and none in flight.
     ready: VecDeque<Key>,
-    in_flight: HashMap<u64, Key>,
+    in_flight: FastMap<u64, Key>,
 }
 
 #[derive(Debug)]
@@ -55,9 +55,9 @@ impl<R> Default for Lanes<R> {
     fn default() -> Self {
         Self {
             lanes: Slab::default(),
-            names: HashMap::new(),
+            names: FastMap::default(),
             ready: VecDeque::new(),
-            in_flight: HashMap::new(),
+            in_flight: FastMap::default(),
         }
     }
 }

@@ -251,7 +251,7 @@ fn attach(state: &mut State, attachment: &mut Attachment) -> VecDeque<Subscripti
         partition.in_flight.extend(partition.forgotten_acks.drain(..));
         for &offset in &partition.in_flight {
             let again = partition.messages[offset as usize].clone();
-            events.push_back(SubscriptionEvent::Delivered(again));
+            events.push_back(SubscriptionEvent::Delivered(again.into()));
         }
         attachment.delivered.insert(Arc::clone(&name), partition.in_flight.clone());
         events.push_back(SubscriptionEvent::Drained { partition: name });
@@ -280,7 +280,7 @@ fn deliver(state: &mut State, attachment: &mut Attachment) -> VecDeque<Subscript
             delivered.insert(partition.next);
             partition.in_flight.insert(partition.next);
             partition.next += 1;
-            events.push_back(SubscriptionEvent::Delivered(record.clone()));
+            events.push_back(SubscriptionEvent::Delivered(record.clone().into()));
         }
     }
     events

@@ -1,21 +1,23 @@
 //! The cases: ours and its peer in turn, several times; the medians are compared.
 
-use anyhow::{Context as _, bail};
+mod latency;
+mod program;
+mod python;
+
+use anyhow::bail;
 
 use crate::{
     report::{Outcome, Reach, median},
     roles::Measured,
-    site::{Site, measured, resident},
+    site::{Site, measured},
 };
 
 /// Bytes of a record.
 const SIZE: &str = "256";
 /// A hand-written loop that is slower than this is broken.
 const SLOWEST_PEER: f64 = 3000.0;
-/// What is idle may take so much memory, and a start so long.
-const IDLE_RSS: f64 = (16 << 20) as f64;
-const START_MS: f64 = 50.0;
-const BINARY: f64 = (25 << 20) as f64;
+/// The pause of the loop that Danube's own connector runtime has.
+const NATIVE_PAUSE_MS: &str = "100";
 
 /// How much is measured.
 #[derive(Clone, Copy, Debug)]
@@ -24,36 +26,52 @@ pub struct Effort {
     pub turns: usize,
     /// Records of a turn, of the fast cases.
     pub records: u64,
+    /// How long latencies are measured.
+    pub seconds: u64,
 }
 
 /// The names of all cases, in the order in which they run.
-pub const NAMES: [&str; 9] = [
+pub const NAMES: [&str; 14] = [
     "hop",
     "sink",
     "sink_window10",
     "inbox",
     "source",
     "source_limit",
+    "latency",
+    "native",
+    "python",
     "idle_rss",
+    "stalled_rss",
     "start",
     "binary",
+    "topics",
 ];
 
+/// Rows of the table.
+type Rows = Vec<(&'static str, Outcome)>;
+
 /// Runs a case.
-pub async fn run(name: &str, effort: Effort, mut site: Site) -> anyhow::Result<Outcome> {
+pub async fn run(name: &'static str, effort: Effort, mut site: Site) -> anyhow::Result<Rows> {
     let site = &mut site;
-    match name {
+    let outcome = match name {
         "hop" => hop(effort, site).await,
         "sink" => sink(effort, site, 1000, false, 4.0).await,
         "sink_window10" => sink(effort, site, 10, false, 2.0).await,
         "inbox" => sink(effort, site, 1000, true, 2.0).await,
         "source" => source(effort, site).await,
         "source_limit" => source_limit(effort, site).await,
-        "idle_rss" => idle_rss(site).await,
-        "start" => start(effort, site).await,
-        "binary" => binary(),
+        "latency" => return latency::added(effort, site).await,
+        "native" => native(effort, site).await,
+        "python" => python::python(effort, site).await,
+        "idle_rss" => program::idle_rss(site).await,
+        "stalled_rss" => program::stalled_rss(site).await,
+        "start" => program::start(effort, site).await,
+        "binary" => program::binary(),
+        "topics" => program::topics(site).await,
         other => bail!("there is no case {other}; choose from {}", NAMES.join(", ")),
-    }
+    };
+    Ok(vec![(name, outcome?)])
 }
 
 /// Through the sidecar without a broker, against a bare stream of the same batches.
@@ -169,6 +187,27 @@ fn compared(ours: Vec<f64>, peer: Vec<f64>, reach: f64) -> anyhow::Result<Outcom
     Ok(Outcome::new(median(ours), peer, "records/s", Reach::AtLeast(reach)))
 }
 
+/// The same as `sink`, against the shape of Danube's own connector runtime: a message,
+/// and a pause.
+async fn native(effort: Effort, site: &mut Site) -> anyhow::Result<Outcome> {
+    let broker = site.broker(1000).await?;
+    let topic = "/default/bench-native";
+    for subscription in ["ours", "peer"] {
+        subscribe(site, &broker.url, topic, subscription).await?;
+    }
+    let many = effort.records.to_string();
+    flood(site, &broker.url, topic, &many).await?;
+    let sidecar = site.sidecar(&broker.url, "[danube]\nmax_unacked_messages = 1000\n").await?;
+    let sink = ["sink", "--connector", "ours", "--topic", topic, "--records", &many];
+    let mut sink = site.role(&sink, Some(&sidecar.address))?;
+    let ours = measured::<Measured>(&mut sink).await?.rate;
+    let consume = ["consume", "--url", &broker.url, "--topic", topic, "--subscription", "peer"];
+    let slowly = ["--records", "50", "--pause-ms", NATIVE_PAUSE_MS];
+    let mut consume = site.role(&[&consume[..], &slowly].concat(), None)?;
+    let peer = measured::<Measured>(&mut consume).await?.rate;
+    Ok(Outcome::new(ours, peer, "records/s", Reach::AtLeast(1000.0)))
+}
+
 /// A subscription begins when it is made: before its messages.
 async fn subscribe(site: &mut Site, url: &str, topic: &str, name: &str) -> anyhow::Result<()> {
     let create = ["produce", "--url", url, "--topic", topic, "--size", "1", "--records", "0"];
@@ -185,31 +224,4 @@ async fn flood(site: &mut Site, url: &str, topic: &str, records: &str) -> anyhow
 fn flood_of<'a>(url: &'a str, topic: &'a str, records: &'a str) -> Vec<&'a str> {
     let flood = ["flood", "--url", url, "--topic", topic, "--records", records, "--size", SIZE];
     [&flood[..], &["--in-flight", "64", "--keys", "1000"]].concat()
-}
-
-/// Resident memory right after the start.
-async fn idle_rss(site: &mut Site) -> anyhow::Result<Outcome> {
-    let broker = site.broker(1000).await?;
-    let sidecar = site.sidecar(&broker.url, "").await?;
-    let pid = sidecar.program.id().context("it runs")?;
-    Ok(Outcome::new(resident(pid)? as f64, IDLE_RSS, "bytes", Reach::AtMost(1.0)))
-}
-
-/// From exec to ready.
-async fn start(effort: Effort, site: &mut Site) -> anyhow::Result<Outcome> {
-    let broker = site.broker(1000).await?;
-    let mut took = Vec::new();
-    for _ in 0..effort.turns {
-        let mut sidecar = site.sidecar(&broker.url, "").await?;
-        took.push(sidecar.ready_after.as_secs_f64() * 1000.0);
-        sidecar.program.terminate().await?;
-    }
-    Ok(Outcome::new(median(took), START_MS, "ms", Reach::AtMost(1.0)))
-}
-
-/// The program on disk.
-fn binary() -> anyhow::Result<Outcome> {
-    let path = danube_sidecar_tests::program::beside("danube-sidecar")?;
-    let bytes = std::fs::metadata(path)?.len() as f64;
-    Ok(Outcome::new(bytes, BINARY, "bytes", Reach::AtMost(1.0)))
 }

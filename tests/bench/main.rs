@@ -15,7 +15,7 @@ use clap::{Parser, Subcommand};
 use crate::{
     cases::Effort,
     report::Report,
-    roles::{consume, flood, hop, produce, sink, source},
+    roles::{consume, flood, hop, pace, produce, sink, source, topics},
     site::Site,
 };
 
@@ -51,6 +51,10 @@ enum Role {
     #[command(hide = true)]
     Flood(flood::FloodArgs),
     #[command(hide = true)]
+    Pace(pace::PaceArgs),
+    #[command(hide = true)]
+    Topics(topics::TopicsArgs),
+    #[command(hide = true)]
     HopSidecar(hop::ServerArgs),
     #[command(hide = true)]
     BareServer(hop::ServerArgs),
@@ -82,6 +86,8 @@ async fn play(role: Role) -> anyhow::Result<()> {
         Role::Consume(args) => consume::run(args).await,
         Role::Produce(args) => produce::run(args).await,
         Role::Flood(args) => flood::run(args).await,
+        Role::Pace(args) => pace::run(args).await,
+        Role::Topics(args) => topics::run(args).await,
         Role::HopSidecar(args) => hop::sidecar(args).await,
         Role::BareServer(args) => hop::bare_server(args).await,
         Role::BareClient(args) => hop::bare_client(args).await,
@@ -90,19 +96,21 @@ async fn play(role: Role) -> anyhow::Result<()> {
 
 async fn bench(args: &Args) -> anyhow::Result<bool> {
     let effort = match args.short {
-        true => Effort { turns: 1, records: 20_000 },
-        false => Effort { turns: 5, records: 100_000 },
+        true => Effort { turns: 1, records: 20_000, seconds: 3 },
+        false => Effort { turns: 5, records: 100_000, seconds: 60 },
     };
     let folder = std::env::temp_dir().join(format!("danube-bench-{}", std::process::id()));
     let mut report = Report::default();
     let wanted = |name: &&str| args.only.is_empty() || args.only.iter().any(|only| only == name);
     for name in cases::NAMES.into_iter().filter(wanted) {
-        let outcome = cases::run(name, effort, Site::new(&folder.join(name))?).await;
-        let outcome = outcome.map_err(|error| {
+        let outcomes = cases::run(name, effort, Site::new(&folder.join(name))?).await;
+        let outcomes = outcomes.map_err(|error| {
             error.context(format!("{name} failed; its logs are in {}", folder.display()))
         })?;
-        println!("{name}: {:.1} {}, ratio {:.2}", outcome.ours, outcome.unit, outcome.ratio);
-        report.0.insert(name, outcome);
+        for (row, outcome) in outcomes {
+            println!("{row}: {:.1} {}, ratio {:.2}", outcome.ours, outcome.unit, outcome.ratio);
+            report.0.push((row, outcome));
+        }
     }
     fs::remove_dir_all(&folder)?;
     print!("\n{report}");

@@ -1,8 +1,8 @@
 //! What a run says: a table for people, and `target/bench.json`.
 
-use std::{collections::BTreeMap, fmt};
+use std::fmt;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 /// One case.
 #[derive(Clone, Copy, Debug, Serialize)]
@@ -45,9 +45,14 @@ impl Outcome {
 }
 
 /// All cases of a run.
-#[derive(Debug, Default, Serialize)]
-#[serde(transparent)]
-pub struct Report(pub BTreeMap<&'static str, Outcome>);
+#[derive(Debug, Default)]
+pub struct Report(pub Vec<(&'static str, Outcome)>);
+
+impl Serialize for Report {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().copied())
+    }
+}
 
 impl Report {
     /// The cases whose reach is not kept.

@@ -34,6 +34,8 @@ pub struct Broker {
 pub struct Sidecar {
     /// Where connectors dial.
     pub address: String,
+    /// Where its pages are.
+    pub http: String,
     /// The process.
     pub program: Program,
     /// From its start until it was ready.
@@ -73,7 +75,8 @@ impl Site {
         let ready: Value = serde_json::from_str(&program.line("sidecar ready").await?)?;
         let ready_after = began.elapsed();
         let field = |name: &str| ready[name].as_str().unwrap_or_default().to_owned();
-        Ok(Sidecar { address: field("connectors"), program, ready_after })
+        let (address, http) = (field("connectors"), field("http"));
+        Ok(Sidecar { address, http, program, ready_after })
     }
 
     /// One of this program's roles.
@@ -85,6 +88,15 @@ impl Site {
         }
         let name = arguments.first().copied().unwrap_or("role");
         Program::start(name, command, self.log(name))
+    }
+
+    /// The Python sink of the benchmark, with the stubs that `make setup` has made.
+    pub fn python(&mut self, arguments: &[&str], sidecar: &str) -> anyhow::Result<Program> {
+        let mut command = Command::new(".tools/venv/bin/python");
+        command.arg("tests/bench/python/sink.py").args(arguments);
+        command.env("PYTHONPATH", "examples/sqlite-sink-python");
+        command.env("DANUBE_SIDECAR_ADDRESS", sidecar);
+        Program::start("python", command, self.log("python"))
     }
 
     /// Runs a role to its end.
@@ -109,6 +121,29 @@ impl Site {
     }
 }
 
+impl Sidecar {
+    /// Its process id.
+    pub fn pid(&self) -> anyhow::Result<u32> {
+        self.program.id().context("the sidecar runs")
+    }
+
+    /// Waits until its first sink is as wanted, by its status page.
+    pub async fn sink_is(&self, wanted: impl Fn(&Value) -> bool) -> anyhow::Result<()> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let page = reqwest::get(format!("{}/status", self.http)).await?.text().await?;
+            let status: Value = serde_json::from_str(&page)?;
+            if wanted(&status["sinks"][0]) {
+                return Ok(());
+            }
+            if Instant::now() > deadline {
+                bail!("the sink is not as wanted after {PATIENCE:?}: {page}");
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+}
+
 /// Waits for what a role measured.
 pub async fn measured<T: DeserializeOwned>(program: &mut Program) -> anyhow::Result<T> {
     let deadline = Instant::now() + PATIENCE;
@@ -130,10 +165,30 @@ pub async fn measured<T: DeserializeOwned>(program: &mut Program) -> anyhow::Res
 
 /// Resident memory of a process, in bytes.
 pub fn resident(pid: u32) -> anyhow::Result<u64> {
+    memory(pid, "VmRSS:")
+}
+
+/// The most resident memory that a process ever had, in bytes.
+pub fn most_resident(pid: u32) -> anyhow::Result<u64> {
+    memory(pid, "VmHWM:")
+}
+
+fn memory(pid: u32, name: &str) -> anyhow::Result<u64> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kib: u64 = line.context("no VmRSS")?.trim().trim_end_matches(" kB").parse()?;
+    let line = status.lines().find_map(|line| line.strip_prefix(name));
+    let kib: u64 = line.context("no such line")?.trim().trim_end_matches(" kB").parse()?;
     Ok(kib * 1024)
+}
+
+/// Processor time of a process so far, in seconds.
+pub fn processor(pid: u32) -> anyhow::Result<f64> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    let (_, fields) = stat.rsplit_once(')').context("no name")?;
+    let fields: Vec<&str> = fields.split_whitespace().collect();
+    let ticks = |at: usize| fields.get(at).and_then(|ticks| ticks.parse::<f64>().ok());
+    let (user, system) = (ticks(11).context("no utime")?, ticks(12).context("no stime")?);
+    // The kernel's unit is a hundredth of a second on every Linux that is built today.
+    Ok((user + system) / 100.0)
 }
 
 fn text(log: &Path) -> String {

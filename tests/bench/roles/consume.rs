@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use danube_client::{Consumer, DanubeClient, SubType};
 
-use super::{Meter, report};
+use super::{Meter, clock::Stopwatch, report};
 
 /// The command line.
 #[derive(Debug, clap::Args)]
@@ -25,6 +25,9 @@ pub struct ConsumeArgs {
     /// A pause after each, as the loop of Danube's own connector runtime makes it.
     #[arg(long, default_value_t = 0)]
     pause_ms: u64,
+    /// Whether it tells how long records took, instead of how many came.
+    #[arg(long)]
+    latencies: bool,
 }
 
 /// Consumes so many records.
@@ -32,8 +35,16 @@ pub async fn run(args: ConsumeArgs) -> anyhow::Result<()> {
     let mut consumer = subscribe(&args).await?;
     let mut messages = consumer.receive().await?;
     let mut meter = Meter::new(args.records);
+    let mut stopwatch = Stopwatch::new(args.records);
     for _ in 0..args.records {
         let message = messages.recv().await.context("the stream ended")?;
+        if args.latencies {
+            if let Some(latencies) = stopwatch.arrived(&message.payload) {
+                report(&latencies)?;
+            }
+            consumer.ack(&message).await?;
+            continue;
+        }
         consumer.ack(&message).await?;
         if let Some(measured) = meter.add(1) {
             report(&measured)?;

@@ -1,13 +1,17 @@
 //! The programs that are measured, each a process of its own. Each prints one line of
 //! JSON with what it measured, and says nothing else.
 
+pub mod clock;
 pub mod consume;
 pub mod flood;
 pub mod hop;
 pub mod null;
+pub mod pace;
 pub mod produce;
+pub mod publish;
 pub mod sink;
 pub mod source;
+pub mod topics;
 
 use std::time::Instant;
 

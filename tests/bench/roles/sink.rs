@@ -2,11 +2,11 @@
 
 use async_trait::async_trait;
 use danube_connector_sdk::{
-    ConnectorConfig, ConnectorResult, ConsumerConfig, SinkConnector, SinkRecord, SinkRuntime,
-    SubscriptionType,
+    ConnectorConfig, ConnectorError, ConnectorResult, ConsumerConfig, SinkConnector, SinkRecord,
+    SinkRuntime, SubscriptionType,
 };
 
-use super::{Meter, report};
+use super::{Meter, clock::Stopwatch, report};
 
 /// The command line.
 #[derive(Debug, clap::Args)]
@@ -20,18 +20,23 @@ pub struct SinkArgs {
     /// After so many records it tells how fast they came.
     #[arg(long)]
     records: u64,
+    /// Whether it tells how long they took, instead.
+    #[arg(long)]
+    latencies: bool,
 }
 
 struct Counting {
     args: SinkArgs,
     meter: Meter,
+    stopwatch: Stopwatch,
 }
 
 /// Counts until SIGTERM.
 pub async fn run(args: SinkArgs) -> anyhow::Result<()> {
     let config =
         ConnectorConfig { connector_name: args.connector.clone(), ..ConnectorConfig::default() };
-    let sink = Counting { meter: Meter::new(args.records), args };
+    let (meter, stopwatch) = (Meter::new(args.records), Stopwatch::new(args.records));
+    let sink = Counting { meter, stopwatch, args };
     Ok(SinkRuntime::new(sink, config).await?.run().await?)
 }
 
@@ -55,10 +60,13 @@ impl SinkConnector for Counting {
     }
 
     async fn process_batch(&mut self, records: Vec<SinkRecord>) -> ConnectorResult<()> {
-        if let Some(measured) = self.meter.add(records.len() as u64) {
-            report(&measured)
-                .map_err(|error| danube_connector_sdk::ConnectorError::fatal(error.to_string()))?;
-        }
-        Ok(())
+        let reported = if self.args.latencies {
+            let arrived = |record: &SinkRecord| self.stopwatch.arrived(record.payload());
+            records.iter().filter_map(arrived).try_for_each(|latencies| report(&latencies))
+        } else {
+            let measured = self.meter.add(records.len() as u64);
+            measured.iter().try_for_each(report)
+        };
+        reported.map_err(|error| ConnectorError::fatal(error.to_string()))
     }
 }

@@ -12,7 +12,7 @@ use danube_sidecar_store::{
     Checkpoints, LocationError, ObjectCheckpoints, ObjectLocation, Store, StoreError,
 };
 use metrics_exporter_prometheus::{BuildError, PrometheusBuilder};
-use tokio::{sync::watch, time::timeout};
+use tokio::{runtime::Handle, sync::watch, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{info, warn};
 
@@ -67,7 +67,7 @@ struct Tasks {
 }
 
 /// Serves connectors until `stop`, then drains and comes back within the
-/// configured `shutdown_timeout`.
+/// configured `shutdown_timeout`. `delivery` runs the drivers of sinks.
 ///
 /// # Errors
 /// When it cannot start.
@@ -75,6 +75,7 @@ pub async fn run(
     config: Config,
     child: Vec<String>,
     stop: CancellationToken,
+    delivery: Handle,
 ) -> Result<(), AppError> {
     // Ports first: what is most often wrong fails before anything is touched.
     let grpc_listener =
@@ -105,6 +106,7 @@ pub async fn run(
         store: store.clone(),
         shutdown: stopping.clone(),
         tasks: tasks.connectors.clone(),
+        delivery,
     };
     let connectors = Arc::new(Connectors::start(config.clone(), parts).await?);
 

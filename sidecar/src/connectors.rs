@@ -13,7 +13,7 @@ use danube_sidecar_core::record::SchemaRef;
 use danube_sidecar_store::{
     Checkpoints, InboxSettings, LetterSettings, Letters, Position, ReplayFrom, Store, StoreError,
 };
-use tokio::sync::Mutex;
+use tokio::{runtime::Handle, sync::Mutex};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::warn;
 
@@ -49,6 +49,10 @@ pub struct Parts {
     pub shutdown: CancellationToken,
     /// Owns their tasks.
     pub tasks: TaskTracker,
+    /// Where the drivers of sinks run: on threads of their own. What a task wakes runs
+    /// after it on its thread, and a driver has always woken somebody: frames would be
+    /// encoded and sent only while no record is taken in hand.
+    pub delivery: Handle,
 }
 
 impl Connectors {
@@ -243,7 +247,7 @@ impl Connectors {
             seed: RandomState::new().hash_one(&plan.connector.name),
         };
         let (driver, sink) = Driver::prepare(parts, plan, open);
-        self.parts.tasks.spawn(driver.run());
+        self.parts.tasks.spawn_on(driver.run(), &self.parts.delivery);
         sink
     }
 

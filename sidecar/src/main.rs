@@ -10,19 +10,23 @@ use danube_sidecar::{
     config::{self, Config, ConfigError, Environment, Overrides},
     dev, log, publish, summary,
 };
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::{
+    runtime::{Builder, Handle, Runtime},
+    signal::unix::{SignalKind, signal},
+};
 use tokio_util::sync::CancellationToken;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let runtime = match tokio::runtime::Runtime::new() {
-        Ok(runtime) => runtime,
+    let (runtime, delivery) = match runtimes() {
+        Ok(runtimes) => runtimes,
         Err(error) => return fail(1, &error),
     };
+    let drivers = delivery.handle().clone();
     let code = runtime.block_on(async {
         match cli.command {
-            Command::Run(run) => serve(run).await,
-            Command::Dev(dev) => develop(dev).await,
+            Command::Run(run) => serve(run, drivers).await,
+            Command::Dev(dev) => develop(dev, drivers).await,
             Command::Validate(common) => validate(common),
             Command::Publish(publish) => send(publish).await,
             Command::Status(command) => operate(Tool::Status(command)).await,
@@ -33,22 +37,34 @@ fn main() -> ExitCode {
     });
     // Whatever a peer keeps open must not delay the exit.
     runtime.shutdown_background();
+    delivery.shutdown_background();
     code
 }
 
-async fn serve(run: Run) -> ExitCode {
+/// For everything, and for the drivers of sinks.
+fn runtimes() -> std::io::Result<(Runtime, Runtime)> {
+    let half = std::thread::available_parallelism().map_or(1, |cores| cores.get() / 2);
+    let delivery = Builder::new_multi_thread()
+        .worker_threads(half.max(1))
+        .thread_name("delivery")
+        .enable_all()
+        .build()?;
+    Ok((Runtime::new()?, delivery))
+}
+
+async fn serve(run: Run, delivery: Handle) -> ExitCode {
     let config = match load(&run.serve.overrides()) {
         Ok(config) => config,
         Err(error) => return fail(2, &error),
     };
     log::start(&config.sidecar.log_level, config.sidecar.log_format);
-    match app::run(config, run.serve.child, signals()).await {
+    match app::run(config, run.serve.child, signals(), delivery).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(1, &error),
     }
 }
 
-async fn develop(dev: Dev) -> ExitCode {
+async fn develop(dev: Dev, delivery: Handle) -> ExitCode {
     let mut overrides = dev.serve.overrides();
     // The embedded broker's address, once it is known; until then any will do.
     overrides.service_url = Some(format!("http://{}", dev.broker_listen));
@@ -66,7 +82,7 @@ async fn develop(dev: Dev) -> ExitCode {
     };
     config.danube.service_url = broker.url().to_string();
     tracing::info!(url = config.danube.service_url, "embedded Danube broker ready");
-    let outcome = app::run(config, dev.serve.child, signals()).await;
+    let outcome = app::run(config, dev.serve.child, signals(), delivery).await;
     broker.shutdown().await;
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

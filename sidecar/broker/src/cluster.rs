@@ -9,7 +9,11 @@ use std::{
 };
 
 use danube_client::DanubeClient;
-use tokio::sync::{Mutex, watch};
+use tokio::{
+    runtime::Handle,
+    sync::{Mutex, watch},
+    task::JoinHandle,
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::{Request, Response, Status, transport::Uri};
 
@@ -50,6 +54,8 @@ struct Inner {
     requests: AtomicU64,
     health: watch::Receiver<BrokerHealth>,
     tasks: TaskTracker,
+    /// Where they run, whoever starts one.
+    runtime: Handle,
     stop: CancellationToken,
 }
 
@@ -91,6 +97,7 @@ impl Cluster {
                 requests: AtomicU64::new(0),
                 health,
                 tasks: TaskTracker::new(),
+                runtime: Handle::current(),
                 stop: CancellationToken::new(),
             }),
         };
@@ -118,6 +125,11 @@ impl Cluster {
 
     pub(crate) fn tasks(&self) -> &TaskTracker {
         &self.inner.tasks
+    }
+
+    /// Runs a task of the cluster's own.
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> {
+        self.inner.tasks.spawn_on(task, &self.inner.runtime)
     }
 
     /// Cancelled when the cluster shuts down.

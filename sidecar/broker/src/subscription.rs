@@ -7,7 +7,7 @@ use std::{
     task::{Context as TaskContext, Poll},
 };
 
-use danube_sidecar_core::hash::FastMap;
+use danube_sidecar_core::hash::ByPartition;
 use danube_sidecar_store::Store;
 use futures::{FutureExt, Stream, future::BoxFuture};
 use tokio::{
@@ -57,8 +57,8 @@ impl Cluster {
             names: HashMap::new(),
             trouble: None,
         };
-        let task = AbortOnDropHandle::new(self.tasks().spawn(supervisor.run()));
-        Box::pin(Partitions { events, queues, seen: FastMap::default(), wish, closing, task })
+        let task = AbortOnDropHandle::new(self.spawn(supervisor.run()));
+        Box::pin(Partitions { events, queues, seen: ByPartition::default(), wish, closing, task })
     }
 }
 
@@ -66,7 +66,7 @@ impl Cluster {
 struct Partitions {
     events: mpsc::Receiver<SubscriptionEvent>,
     queues: AckQueues,
-    seen: FastMap<Arc<str>, SeenDeliveries>,
+    seen: ByPartition<SeenDeliveries>,
     /// Whether the partitions are to be attached.
     wish: watch::Sender<bool>,
     closing: CancellationToken,
@@ -101,7 +101,7 @@ impl Partitions {
 
     fn seen_of(&mut self, partition: &Arc<str>) -> &mut SeenDeliveries {
         let Self { seen, queues, .. } = self;
-        seen.entry(Arc::clone(partition)).or_insert_with(|| {
+        seen.get_or_insert_with(partition, || {
             let mut queues = queues.lock().unwrap_or_else(PoisonError::into_inner);
             SeenDeliveries::new(Arc::clone(queues.entry(Arc::clone(partition)).or_default()))
         })

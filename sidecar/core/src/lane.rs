@@ -2,15 +2,14 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
-    hash::{Hash, Hasher},
     sync::Arc,
 };
 
+use hashbrown::HashTable;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::{
     dispatch::WorkerId,
-    hash::PrehashedMap,
     ledger::{Entry, Ledger, Place},
     record::Record,
     slab::{Key, Slab},
@@ -30,24 +29,50 @@ pub enum Ordering {
 
 /// What the records of one lane have in common. A lane is exactly that, not a
 /// bucket of its hash.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 struct LaneName {
     hash: u64,
     topic: Arc<str>,
     key: Option<Arc<str>>,
 }
 
-impl Hash for LaneName {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write_u64(self.hash);
+/// The name of a record's lane, in the record's own words.
+#[derive(Clone, Copy)]
+struct NameOf<'a> {
+    topic: &'a Arc<str>,
+    key: Option<&'a Arc<str>>,
+}
+
+impl<'a> NameOf<'a> {
+    /// None for a record that has a lane of its own.
+    fn new(ordering: Ordering, record: &'a Record) -> Option<Self> {
+        match ordering {
+            Ordering::Key => Some(Self { topic: &record.topic, key: Some(record.key.as_ref()?) }),
+            Ordering::Partition => Some(Self { topic: &record.identity.partition, key: None }),
+            Ordering::None => None,
+        }
+    }
+
+    fn hash(self, seed: u64) -> u64 {
+        let hash = xxh3_64_with_seed(self.topic.as_bytes(), seed);
+        self.key.map_or(hash, |key| xxh3_64_with_seed(key.as_bytes(), hash))
+    }
+
+    fn is(self, name: &LaneName) -> bool {
+        *self.topic == name.topic && self.key == name.key.as_ref()
+    }
+
+    fn owned(self, hash: u64) -> LaneName {
+        LaneName { hash, topic: Arc::clone(self.topic), key: self.key.cloned() }
     }
 }
 
 /// Unresolved records that are offered in one order: `again`, then `fresh`.
 #[derive(Debug)]
 pub(crate) struct Lane {
-    /// None where it is the lane of a single record.
-    name: Option<LaneName>,
+    /// Of its name, which chooses its worker; none where it is the lane of a single
+    /// record.
+    pub(crate) hash: Option<u64>,
     /// Which worker it belongs to, as long as something that was offered there is
     /// unresolved: a failed record comes back to the worker that knows of it.
     pub(crate) home: Home,
@@ -85,9 +110,9 @@ pub(crate) enum Home {
 }
 
 impl Lane {
-    fn new(name: Option<LaneName>, target: Home) -> Self {
+    fn new(hash: Option<u64>, target: Home) -> Self {
         Self {
-            name,
+            hash,
             home: target,
             target,
             members: 0,
@@ -143,11 +168,6 @@ impl Lane {
             _ => Held::default(),
         }
     }
-
-    /// The hash that chooses its worker; none for the lane of a single record.
-    pub(crate) fn hash(&self) -> Option<u64> {
-        self.name.as_ref().map(|name| name.hash)
-    }
 }
 
 /// All lanes with unresolved records.
@@ -156,32 +176,44 @@ pub(crate) struct Lanes {
     ordering: Ordering,
     seed: u64,
     lanes: Slab<Lane>,
-    names: PrehashedMap<LaneName, Key>,
+    /// Those with a name, by its hash.
+    named: HashTable<Named>,
+}
+
+/// A lane with a name, which is there as long as the lane is.
+#[derive(Debug)]
+struct Named {
+    name: LaneName,
+    lane: Key,
 }
 
 impl Lanes {
     /// `seed` keeps producers from choosing keys that collide.
     pub(crate) fn new(ordering: Ordering, seed: u64) -> Self {
-        Self { ordering, seed, lanes: Slab::default(), names: PrehashedMap::default() }
+        Self { ordering, seed, lanes: Slab::default(), named: HashTable::new() }
     }
 
     /// The lane of a record. A new one belongs to what `choose` says for its hash.
     pub(crate) fn of(&mut self, record: &Record, choose: impl Fn(u64) -> Home) -> Key {
-        let Some(name) = self.name(record) else {
+        let Some(name) = NameOf::new(self.ordering, record) else {
             return self.lanes.insert(Lane::new(None, Home::Anyone));
         };
-        if let Some(&key) = self.names.get(&name) {
-            return key;
+        let hash = name.hash(self.seed);
+        if let Some(named) =
+            self.named.find(hash, |named| named.name.hash == hash && name.is(&named.name))
+        {
+            return named.lane;
         }
-        let lane = Lane::new(Some(name.clone()), choose(name.hash));
-        let key = self.lanes.insert(lane);
-        self.names.insert(name, key);
-        key
+        let lane = self.lanes.insert(Lane::new(Some(hash), choose(hash)));
+        let named = Named { name: name.owned(hash), lane };
+        self.named.insert_unique(hash, named, |named| named.name.hash);
+        lane
     }
 
     pub(crate) fn remove(&mut self, key: Key) {
-        if let Some(name) = self.lanes.remove(key).and_then(|lane| lane.name) {
-            self.names.remove(&name);
+        let Some(hash) = self.lanes.remove(key).and_then(|lane| lane.hash) else { return };
+        if let Ok(named) = self.named.find_entry(hash, |named| named.lane == key) {
+            named.remove();
         }
     }
 
@@ -203,18 +235,5 @@ impl Lanes {
 
     pub(crate) fn len(&self) -> usize {
         self.lanes.len()
-    }
-
-    fn name(&self, record: &Record) -> Option<LaneName> {
-        let (topic, key) = match self.ordering {
-            Ordering::Key => (&record.topic, Some(record.key.as_ref()?)),
-            Ordering::Partition => (&record.identity.partition, None),
-            Ordering::None => return None,
-        };
-        let mut hash = xxh3_64_with_seed(topic.as_bytes(), self.seed);
-        if let Some(key) = key {
-            hash = xxh3_64_with_seed(key.as_bytes(), hash);
-        }
-        Some(LaneName { hash, topic: Arc::clone(topic), key: key.cloned() })
     }
 }

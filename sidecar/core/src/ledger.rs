@@ -6,7 +6,7 @@ use std::{collections::hash_map::Entry as MapEntry, sync::Arc, time::Instant};
 use crate::{
     dispatch::{Admission, WorkerId},
     finished::Finished,
-    hash::{FastMap, PrehashedMap},
+    hash::{ByPartition, PrehashedMap},
     record::{Fingerprint, Record},
     retry::Tries,
     slab::{Key, Slab},
@@ -88,7 +88,7 @@ pub(crate) struct Ledger {
     entries: Slab<Entry>,
     known: PrehashedMap<Fingerprint, Known>,
     partitions: Vec<Finished>,
-    partition_names: FastMap<Arc<str>, usize>,
+    partition_places: ByPartition<usize>,
     remember: usize,
     last_sequence: u64,
     held: Held,
@@ -108,7 +108,7 @@ impl Ledger {
             entries: Slab::default(),
             known: PrehashedMap::default(),
             partitions: Vec::new(),
-            partition_names: FastMap::default(),
+            partition_places: ByPartition::default(),
             remember,
             last_sequence: 0,
             held: Held::default(),
@@ -209,13 +209,10 @@ impl Ledger {
     }
 
     fn partition(&mut self, name: &Arc<str>) -> usize {
-        if let Some(&partition) = self.partition_names.get(name) {
-            return partition;
-        }
-        self.partitions.push(Finished::default());
-        let partition = self.partitions.len() - 1;
-        self.partition_names.insert(Arc::clone(name), partition);
-        partition
+        *self.partition_places.get_or_insert_with(name, || {
+            self.partitions.push(Finished::default());
+            self.partitions.len() - 1
+        })
     }
 
     fn remember(&mut self, partition: usize, fingerprint: Fingerprint) {

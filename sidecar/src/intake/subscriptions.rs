@@ -9,7 +9,7 @@ use std::{
 };
 
 use danube_sidecar_broker::{BoxSubscription, Marks, SubscriptionEvent, SubscriptionSpec};
-use danube_sidecar_core::hash::FastMap;
+use danube_sidecar_core::hash::ByPartition;
 use danube_sidecar_store::Store;
 use futures::{FutureExt as _, Stream, StreamExt as _, future::join_all, stream::SelectAll};
 
@@ -37,7 +37,7 @@ pub(super) struct Subscriptions {
     wanted: Vec<Subscription>,
     running: Running,
     /// Which subscription a partition belongs to.
-    owners: FastMap<Arc<str>, usize>,
+    owners: ByPartition<usize>,
     attached: HashSet<Arc<str>>,
     troubles: Vec<Option<String>>,
     /// Whether their partitions are to be attached.
@@ -69,7 +69,7 @@ impl Subscriptions {
         });
         Self {
             running: running.collect(),
-            owners: FastMap::default(),
+            owners: ByPartition::default(),
             attached: HashSet::new(),
             troubles: vec![None; wanted.len()],
             wants_attached: true,
@@ -95,7 +95,7 @@ impl Subscriptions {
             SubscriptionEvent::Attached { partition } => {
                 self.troubles[index] = None;
                 self.attached.insert(Arc::clone(partition));
-                self.owners.insert(Arc::clone(partition), index);
+                *self.owners.get_or_insert_with(partition, || index) = index;
             }
             SubscriptionEvent::Detached { partition, .. } => _ = self.attached.remove(partition),
             SubscriptionEvent::Gap { first, last, .. } => self.gaps += last - first + 1,
@@ -107,8 +107,8 @@ impl Subscriptions {
 
     /// The broker may forget a message.
     pub(super) fn ack(&mut self, partition: &Arc<str>, offset: u64) {
-        let Some(owner) = self.owners.get(partition) else { return };
-        if let Some(subscription) = self.running.get_mut(*owner) {
+        let Some(&mut owner) = self.owners.get_mut(partition) else { return };
+        if let Some(subscription) = self.running.get_mut(owner) {
             subscription.inner.ack(partition, offset);
         }
     }
@@ -149,7 +149,10 @@ impl Subscriptions {
     }
 
     fn attached_to(&self, index: usize) -> usize {
-        self.attached.iter().filter(|partition| self.owners.get(*partition) == Some(&index)).count()
+        let own = |(partition, owner): &(&Arc<str>, &usize)| {
+            **owner == index && self.attached.contains(*partition)
+        };
+        self.owners.iter().filter(own).count()
     }
 
     /// Has the last acks answered, and ends them. The caller bounds the time.

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use danube_sidecar_core::{
-    hash::FastMap,
+    hash::{ByPartition, FastMap},
     record::{Fingerprint, Identity},
 };
 
@@ -15,21 +15,23 @@ use danube_sidecar_core::{
 /// Bounded by the broker's windows.
 #[derive(Debug, Default)]
 pub(super) struct Unacked {
-    partitions: FastMap<Arc<str>, FastMap<u64, Fingerprint>>,
+    partitions: ByPartition<FastMap<u64, Fingerprint>>,
 }
 
 impl Unacked {
     /// The broker delivered a message that is not resolved. Tells how many its
     /// partition waits for now.
     pub(super) fn delivered(&mut self, identity: &Identity) -> usize {
-        let offsets = self.partitions.entry(Arc::clone(&identity.partition)).or_default();
+        let offsets = self.partitions.get_or_insert_with(&identity.partition, FastMap::default);
         offsets.insert(identity.offset, identity.fingerprint());
         offsets.len()
     }
 
     /// The partition's stream is open (again): only what comes on it can be acked.
     pub(super) fn attached(&mut self, partition: &Arc<str>) {
-        self.partitions.remove(partition);
+        if let Some(offsets) = self.partitions.get_mut(partition) {
+            offsets.clear();
+        }
     }
 
     /// The partitions that wait for at least so many.
@@ -40,7 +42,12 @@ impl Unacked {
 
     /// A record is resolved. Tells whether its offset still stands for it, so that
     /// the ack may go out.
-    pub(super) fn resolved(&mut self, partition: &str, offset: u64, record: Fingerprint) -> bool {
+    pub(super) fn resolved(
+        &mut self,
+        partition: &Arc<str>,
+        offset: u64,
+        record: Fingerprint,
+    ) -> bool {
         let Some(offsets) = self.partitions.get_mut(partition) else { return false };
         let stands = offsets.get(&offset) == Some(&record);
         if stands {
@@ -54,9 +61,13 @@ impl Unacked {
 mod tests {
     use super::*;
 
+    fn partition() -> Arc<str> {
+        "/default/t".into()
+    }
+
     fn message(offset: u64, request_id: u64) -> Identity {
         Identity {
-            partition: "/default/t".into(),
+            partition: partition(),
             offset,
             producer: "p".into(),
             request_id,
@@ -70,8 +81,8 @@ mod tests {
         let first = message(7, 1);
         assert_eq!(unacked.delivered(&first), 1);
         assert_eq!(unacked.delivered(&message(8, 2)), 2);
-        assert!(unacked.resolved("/default/t", 7, first.fingerprint()));
-        assert!(!unacked.resolved("/default/t", 7, first.fingerprint()));
+        assert!(unacked.resolved(&partition(), 7, first.fingerprint()));
+        assert!(!unacked.resolved(&partition(), 7, first.fingerprint()));
     }
 
     #[test]
@@ -80,7 +91,7 @@ mod tests {
         let (before, after) = (message(7, 1), message(7, 99));
         unacked.delivered(&before);
         unacked.delivered(&after);
-        assert!(!unacked.resolved("/default/t", 7, before.fingerprint()));
-        assert!(unacked.resolved("/default/t", 7, after.fingerprint()));
+        assert!(!unacked.resolved(&partition(), 7, before.fingerprint()));
+        assert!(unacked.resolved(&partition(), 7, after.fingerprint()));
     }
 }

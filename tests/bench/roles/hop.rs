@@ -20,7 +20,7 @@ use danube_sidecar::{
 };
 use danube_sidecar_store::Store;
 use futures::Stream;
-use tokio::sync::mpsc;
+use tokio::{runtime::Builder, sync::mpsc};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::{Request, Response, Status, Streaming, transport::Endpoint};
@@ -57,12 +57,14 @@ pub async fn sidecar(args: ServerArgs) -> anyhow::Result<()> {
     let config = config::load(&overrides, &Environment::new())?;
     let (store, tasks) = (Store::in_memory()?, TaskTracker::new());
     let stop = CancellationToken::new();
+    let delivery = Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     let parts = Parts {
         danube: Arc::new(Null::new(args.size)),
         checkpoints: Arc::new(store.clone()),
         store,
         shutdown: stop.clone(),
         tasks: tasks.clone(),
+        delivery: delivery.handle().clone(),
     };
     let connectors = Arc::new(Connectors::start(config, parts).await?);
     let shared = Shared { connectors, auth: Auth::new(None), tasks: tasks.clone() };
@@ -70,6 +72,7 @@ pub async fn sidecar(args: ServerArgs) -> anyhow::Result<()> {
     let acceptor = Acceptor { routes: grpc::routes(shared).await?, http: address, stop, tasks };
     println!("http://{address}");
     acceptor.tcp(listener).await;
+    delivery.shutdown_background();
     Ok(())
 }
 

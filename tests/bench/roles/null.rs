@@ -118,7 +118,7 @@ impl Endless {
 impl Subscription for Endless {
     fn ack(&mut self, _: &Arc<str>, _: u64) {
         self.unacked -= 1;
-        if let Some(waker) = self.waker.take_if(|_| self.unacked <= WINDOW / 2) {
+        if let Some(waker) = self.waker.take() {
             waker.wake();
         }
     }

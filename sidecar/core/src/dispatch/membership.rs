@@ -82,7 +82,7 @@ impl Dispatch {
         for (_, lane) in self.lanes.iter_mut() {
             lane.queued = false;
             lane.counted = Held::default();
-            if let Some(hash) = lane.hash() {
+            if let Some(hash) = lane.hash {
                 lane.target = choose(&self.attending, hash);
             }
         }

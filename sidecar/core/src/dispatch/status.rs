@@ -52,7 +52,7 @@ impl Dispatch {
     /// The lane in which other records wait for this one, because it failed or is a suspect.
     fn held_by(&self, entry: &Entry) -> Option<(Key, HeldLane)> {
         let key = entry.lane.filter(|_| entry.tries.has_failed() || entry.suspect)?;
-        let lane = self.lanes.get(key).filter(|lane| lane.hash().is_some())?;
+        let lane = self.lanes.get(key).filter(|lane| lane.hash.is_some())?;
         let itself = usize::from(matches!(entry.place, Place::Again { .. }));
         if lane.again.len() + lane.fresh.len() == itself {
             return None;

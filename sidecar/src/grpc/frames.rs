@@ -57,7 +57,7 @@ impl Encoder for SinkEncoder {
     fn encode(&mut self, frame: SinkFrame, buffer: &mut EncodeBuf<'_>) -> Result<(), Status> {
         match frame {
             SinkFrame::Batch { offers, epoch } => {
-                let batch = Batch { offers: &offers, epoch };
+                let batch = Batch::new(&offers, epoch);
                 buffer.reserve(batch.len() + LONGEST_HEADER);
                 Writer(buffer).message(field::BATCH, &batch);
                 Ok(())
@@ -111,13 +111,31 @@ trait Message {
 
 struct Batch<'a> {
     offers: &'a [Offer],
+    /// Of each offer: it is needed twice.
+    lengths: Vec<usize>,
     epoch: u64,
+}
+
+impl<'a> Batch<'a> {
+    fn new(offers: &'a [Offer], epoch: u64) -> Self {
+        Self { offers, lengths: offers.iter().map(Message::len).collect(), epoch }
+    }
 }
 
 impl Message for Batch<'_> {
     fn write<W: Wire>(&self, out: &mut W) {
-        self.offers.iter().for_each(|offer| out.message(field::RECORDS, offer));
+        for (offer, length) in self.offers.iter().zip(&self.lengths) {
+            out.header(field::RECORDS, *length);
+            offer.write(out);
+        }
         out.number(field::EPOCH, self.epoch);
+    }
+
+    fn len(&self) -> usize {
+        let mut length = Length(self.lengths.iter().sum());
+        self.lengths.iter().for_each(|record| length.header(field::RECORDS, *record));
+        length.number(field::EPOCH, self.epoch);
+        length.0
     }
 }
 
@@ -234,6 +252,9 @@ impl<B: BufMut> Wire for Writer<'_, B> {
     }
 
     fn varint(&mut self, mut number: u64) {
+        if number < 0x80 {
+            return self.0.put_u8(number as u8);
+        }
         let mut bytes = [0; LONGEST_VARINT];
         let mut length = 0;
         while number >= 0x80 {
@@ -339,7 +360,7 @@ mod tests {
                 record: Arc::new(record),
             })
             .collect();
-        let batch = Batch { offers: &offers, epoch: 129 };
+        let batch = Batch::new(&offers, 129);
         let records = offers.iter().map(generated).collect();
         let frame = Some(Frame::Batch(v1::SinkBatch { records, epoch: 129 }));
         let expected = SinkServiceRunResponse { frame };

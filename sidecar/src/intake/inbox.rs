@@ -4,7 +4,11 @@
 //! One append, one read and one write of resolutions are under way at a time; what
 //! comes meanwhile goes with the next one.
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{
+    collections::HashSet,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use danube_sidecar_broker::SubscriptionEvent;
 use danube_sidecar_core::{
@@ -23,7 +27,6 @@ use super::{
     subscriptions::Subscriptions,
     unacked::Unacked,
 };
-use crate::clock::now;
 
 /// Most that one read takes from the log.
 const READ_RECORDS: usize = 4096;
@@ -120,7 +123,7 @@ impl Inbox {
         self.subscriptions.next_ready().map(Arrival::Event)
     }
 
-    pub(super) fn arrived(&mut self, arrival: Arrival, dispatch: &mut Dispatch) {
+    pub(super) fn arrived(&mut self, now: Instant, arrival: Arrival, dispatch: &mut Dispatch) {
         match arrival {
             Arrival::Event(SubscriptionEvent::Delivered(record)) => self.delivered(record),
             Arrival::Event(SubscriptionEvent::Attached { partition }) => {
@@ -130,7 +133,7 @@ impl Inbox {
             Arrival::Stored(Stored::Appended(records, appended)) => {
                 self.appending = false;
                 match appended {
-                    Ok(first) => self.appended(records, first, dispatch),
+                    Ok(first) => self.appended(now, records, first, dispatch),
                     Err(error) => self.append_failed(records, &error),
                 }
             }
@@ -145,7 +148,7 @@ impl Inbox {
                 self.reading = false;
                 // One that failed is repeated with the next turn.
                 if let Ok(entries) = read {
-                    self.read(entries, tail, dispatch);
+                    self.read(now, entries, tail, dispatch);
                 }
             }
             Arrival::Stored(Stored::Marked(resolved, marked)) => {
@@ -173,7 +176,13 @@ impl Inbox {
         }
     }
 
-    fn appended(&mut self, records: Vec<Arc<Record>>, first: u64, dispatch: &mut Dispatch) {
+    fn appended(
+        &mut self,
+        now: Instant,
+        records: Vec<Arc<Record>>,
+        first: u64,
+        dispatch: &mut Dispatch,
+    ) {
         self.most = usize::MAX;
         if self.trouble.take().is_some() {
             info!("the inbox takes records again");
@@ -187,7 +196,7 @@ impl Inbox {
             return;
         }
         for (sequence, record) in (first..).zip(records) {
-            self.take(sequence, record, false, dispatch);
+            self.take(now, sequence, record, false, dispatch);
         }
     }
 
@@ -230,25 +239,26 @@ impl Inbox {
         }
     }
 
-    fn read(&mut self, entries: Vec<Entry>, tail: u64, dispatch: &mut Dispatch) {
+    fn read(&mut self, now: Instant, entries: Vec<Entry>, tail: u64, dispatch: &mut Dispatch) {
         if entries.is_empty() {
             self.taken = tail;
         }
         for entry in entries {
-            self.take(entry.seq, Arc::new(entry.record), entry.replayed, dispatch);
+            self.take(now, entry.seq, Arc::new(entry.record), entry.replayed, dispatch);
         }
     }
 
     /// Takes a record of the log in hand.
     fn take(
         &mut self,
+        now: Instant,
         sequence: u64,
         record: Arc<Record>,
         replayed: bool,
         dispatch: &mut Dispatch,
     ) {
         self.taken = sequence;
-        let (now, fingerprint) = (now(), record.identity.fingerprint());
+        let fingerprint = record.identity.fingerprint();
         let admission = match replayed {
             true => dispatch.admit_again(now, record),
             false => dispatch.admit(now, record),

@@ -16,7 +16,7 @@ mod subscriptions;
 mod trouble;
 mod unacked;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use danube_sidecar_broker::{Marks, SubscriptionEvent};
 use danube_sidecar_core::{dispatch::Dispatch, record::Fingerprint};
@@ -28,7 +28,7 @@ pub use self::{
     subscriptions::SubscriptionView,
 };
 use self::{inbox::Inbox, pass_through::PassThrough, subscriptions::Subscriptions};
-use crate::{config::Subscription, danube::Danube, metrics::SinkMetrics};
+use crate::{clock::now, config::Subscription, danube::Danube, metrics::SinkMetrics};
 
 /// Arrivals taken in before the next batch is cut: batches grow with load.
 const ARRIVALS_PER_TURN: usize = 1024;
@@ -123,11 +123,12 @@ impl Intake {
 
     /// Takes in an arrival, and what is ready behind it.
     pub fn arrived(&mut self, arrival: Arrival, dispatch: &mut Dispatch, metrics: &SinkMetrics) {
-        self.take_in(arrival, dispatch, metrics);
+        let now = now();
+        self.take_in(now, arrival, dispatch, metrics);
         // What is not taken out stays where it is, for the next turn.
         for _ in 1..ARRIVALS_PER_TURN {
             let Some(next) = self.next_ready() else { return };
-            self.take_in(next, dispatch, metrics);
+            self.take_in(now, next, dispatch, metrics);
         }
     }
 
@@ -138,13 +139,19 @@ impl Intake {
         }
     }
 
-    fn take_in(&mut self, arrival: Arrival, dispatch: &mut Dispatch, metrics: &SinkMetrics) {
+    fn take_in(
+        &mut self,
+        now: Instant,
+        arrival: Arrival,
+        dispatch: &mut Dispatch,
+        metrics: &SinkMetrics,
+    ) {
         if let Arrival::Event(event) = &arrival {
             count(event, metrics);
         }
         match self {
-            Self::PassThrough(intake) => intake.arrived(arrival, dispatch),
-            Self::Inbox(intake) => intake.arrived(arrival, dispatch),
+            Self::PassThrough(intake) => intake.arrived(now, arrival, dispatch),
+            Self::Inbox(intake) => intake.arrived(now, arrival, dispatch),
         }
     }
 

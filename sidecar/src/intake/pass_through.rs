@@ -4,7 +4,7 @@
 //! While nobody could be offered records, the subscriptions are let go of: then no
 //! clock of the broker runs, and everything comes again with the next attach.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use danube_sidecar_broker::SubscriptionEvent;
 use danube_sidecar_core::{
@@ -14,7 +14,6 @@ use danube_sidecar_core::{
 use tracing::{debug, warn};
 
 use super::{Arrival, Share, View, subscriptions::Subscriptions, unacked::Unacked};
-use crate::clock::now;
 
 /// The broker keeps the records.
 pub struct PassThrough {
@@ -45,10 +44,10 @@ impl PassThrough {
         self.subscriptions.next_ready().map(Arrival::Event)
     }
 
-    pub(super) fn arrived(&mut self, arrival: Arrival, dispatch: &mut Dispatch) {
+    pub(super) fn arrived(&mut self, now: Instant, arrival: Arrival, dispatch: &mut Dispatch) {
         let Arrival::Event(event) = arrival else { return };
         match event {
-            SubscriptionEvent::Delivered(record) => self.delivered(record, dispatch),
+            SubscriptionEvent::Delivered(record) => self.delivered(now, record, dispatch),
             SubscriptionEvent::Attached { partition } => self.unacked.attached(&partition),
             SubscriptionEvent::Detached { partition, .. } => {
                 // Not earlier: a stream that never closed would not bring them again.
@@ -63,8 +62,8 @@ impl PassThrough {
         }
     }
 
-    fn delivered(&mut self, record: Arc<Record>, dispatch: &mut Dispatch) {
-        let admission = dispatch.admit(now(), Arc::clone(&record));
+    fn delivered(&mut self, now: Instant, record: Arc<Record>, dispatch: &mut Dispatch) {
+        let admission = dispatch.admit(now, Arc::clone(&record));
         let identity = &record.identity;
         if admission == Admission::Resolved {
             return self.subscriptions.ack(&identity.partition, identity.offset);

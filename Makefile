@@ -6,7 +6,7 @@ PYTHON := .tools/venv/bin/python
 # What setup installs comes before what the machine may have (mosquitto, buf).
 export PATH := $(CURDIR)/.tools/bin:$(PATH)
 
-.PHONY: help setup demo build test lint test-rust test-languages test-demo chaos test-chaos sabotage bench doc clean
+.PHONY: help setup demo build test lint test-rust test-languages test-demo chaos test-chaos sabotage bench test-bench doc clean
 
 help:
 	@echo "make demo    10 000 real flights through Danube into SQLite, with a kill half way (about a minute once built)"
@@ -31,7 +31,7 @@ demo:
 build:
 	cargo build --workspace --all-targets
 
-test: setup lint test-rust test-languages test-demo test-chaos
+test: setup lint test-rust test-languages test-demo test-chaos test-bench
 
 lint: setup
 	cargo fmt --all --check
@@ -74,12 +74,20 @@ sabotage:
 	@tools/setup demo
 	@tools/sabotage
 
-# Release builds of everything that is measured; CASES=hop,sink measures only these.
+# Everything that is measured is a release build; CASES=hop,sink measures only these, and SWEEP=docs/bench draws
+# how the cost grows instead.
+RELEASE := cargo build --release --quiet --package danube-sidecar --package danube-devbroker \
+	--package danube-sidecar-tests --bin danube-sidecar --bin danube-devbroker --bin bench
+
 bench:
 	@tools/setup demo
-	@cargo build --release --quiet --package danube-sidecar --package danube-devbroker \
-		--package danube-sidecar-tests --bin danube-sidecar --bin danube-devbroker --bin bench
-	@target/release/bench $(if $(CASES),--only $(CASES))
+	@$(RELEASE)
+	@target/release/bench $(if $(CASES),--only $(CASES)) $(if $(SWEEP),--sweep $(SWEEP))
+
+# One short turn of each case: fails only where a ratio is far off.
+test-bench: setup
+	$(RELEASE)
+	target/release/bench --short
 
 doc:
 	tools/setup demo

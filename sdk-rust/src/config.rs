@@ -128,7 +128,7 @@ impl Default for RetrySettings {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ProcessingSettings {
-    /// Most records in a batch, and most that a sink has in hand. Default 1000.
+    /// Most records in a batch. A sink has at most four batches in hand. Default 1000.
     pub batch_size: usize,
 
     /// How long a batch that is not full may wait for more records, in

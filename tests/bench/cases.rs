@@ -6,6 +6,8 @@ mod python;
 
 use anyhow::bail;
 
+pub use self::program::idle;
+
 use crate::{
     report::{Outcome, Reach, median},
     roles::Measured,
@@ -209,7 +211,7 @@ async fn native(effort: Effort, site: &mut Site) -> anyhow::Result<Outcome> {
 }
 
 /// A subscription begins when it is made: before its messages.
-async fn subscribe(site: &mut Site, url: &str, topic: &str, name: &str) -> anyhow::Result<()> {
+pub async fn subscribe(site: &mut Site, url: &str, topic: &str, name: &str) -> anyhow::Result<()> {
     let create = ["produce", "--url", url, "--topic", topic, "--size", "1", "--records", "0"];
     site.run(&create).await?;
     let consume = ["consume", "--url", url, "--topic", topic, "--subscription", name];

@@ -4,9 +4,11 @@
 //! `make bench` runs it. Each case is told in BENCHMARKS.md.
 
 mod cases;
+mod plot;
 mod report;
 mod roles;
 mod site;
+mod sweeps;
 
 use std::{fs, path::PathBuf, process::ExitCode};
 
@@ -31,6 +33,10 @@ struct Args {
     /// Only these cases
     #[arg(long, value_delimiter = ',', value_name = "CASE")]
     only: Vec<String>,
+    /// No cases, but how the cost grows with payload, partitions, workers and topics: its
+    /// plots go into this folder
+    #[arg(long, value_name = "FOLDER")]
+    sweep: Option<PathBuf>,
     /// Where the numbers go
     #[arg(long, default_value = "target/bench.json", value_name = "FILE")]
     out: PathBuf,
@@ -100,6 +106,11 @@ async fn bench(args: &Args) -> anyhow::Result<bool> {
         false => Effort { turns: 5, records: 100_000, seconds: 60 },
     };
     let folder = std::env::temp_dir().join(format!("danube-bench-{}", std::process::id()));
+    if let Some(plots) = &args.sweep {
+        sweeps::run(&folder, plots).await?;
+        fs::remove_dir_all(&folder)?;
+        return Ok(true);
+    }
     let mut report = Report::default();
     let wanted = |name: &&str| args.only.is_empty() || args.only.iter().any(|only| only == name);
     for name in cases::NAMES.into_iter().filter(wanted) {

@@ -17,6 +17,9 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// How often a page is asked while something is waited for.
 const LOOK: Duration = Duration::from_millis(5);
 
+/// The metric that counts resolved records, by how.
+const RESOLVED: &str = "danube_connector_messages_processed_total{";
+
 /// A folder for a case's logs and data.
 pub struct Site {
     folder: PathBuf,
@@ -125,6 +128,25 @@ impl Sidecar {
     /// Its process id.
     pub fn pid(&self) -> anyhow::Result<u32> {
         self.program.id().context("the sidecar runs")
+    }
+
+    /// Waits until so many records are resolved, by its metrics. Tells how many are then,
+    /// and when that was.
+    pub async fn resolved(&self, records: f64) -> anyhow::Result<(f64, Instant)> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let page = reqwest::get(format!("{}/metrics", self.http)).await?.text().await?;
+            let lines = page.lines().filter(|line| line.starts_with(RESOLVED));
+            let values = lines.filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok());
+            let resolved = values.sum();
+            if resolved >= records {
+                return Ok((resolved, Instant::now()));
+            }
+            if Instant::now() > deadline {
+                bail!("{resolved} records of {records} are resolved after {PATIENCE:?}");
+            }
+            tokio::time::sleep(LOOK).await;
+        }
     }
 
     /// Waits until its first sink is as wanted, by its status page.

@@ -21,7 +21,7 @@ pub(crate) fn open(config: &ConnectorConfig, consumers: &[ConsumerConfig]) -> v1
         sdk: SDK.to_owned(),
         danube_service_url: config.danube_service_url.clone(),
         subscriptions: consumers.iter().map(subscription).collect(),
-        // One batch is written while the next one is on its way.
+        // One batch is written while the next ones are on their way.
         window_records: batch.saturating_mul(4),
         max_batch_records: batch,
         linger: linger(&config.processing),

@@ -1,5 +1,6 @@
 //! The sink's side of the protocol.
 
+mod codec;
 mod convert;
 mod desk;
 mod lanes;

@@ -1,13 +1,13 @@
 //! A sink's stream: batches come, results go.
 
 use danube_connector_proto::v1::{
-    self, SinkServiceRunRequest, SinkServiceRunResponse, sink_service_client::SinkServiceClient,
-    sink_service_run_request::Frame as Up, sink_service_run_response::Frame as Down,
+    self, SinkServiceRunRequest, SinkServiceRunResponse, sink_service_run_request::Frame as Up,
+    sink_service_run_response::Frame as Down,
 };
 use tokio::time::Interval;
 use tracing::{debug, info, warn};
 
-use super::{Worker, convert, report::Report};
+use super::{Worker, codec, convert, report::Report};
 use crate::{
     ConnectorConfig, ConnectorError, ConsumerConfig, SinkConnector, health,
     runtime::Stop,
@@ -57,9 +57,9 @@ impl SinkSession {
         config: &ConnectorConfig,
         consumers: &[ConsumerConfig],
     ) -> Result<Self, SidecarError> {
-        let mut client = SinkServiceClient::new(sidecar.connect().await?);
+        let channel = sidecar.connect().await?;
         let open = frame(Up::Open(convert::open(config, consumers)));
-        let call = |frames| async move { client.run(sidecar.request(frames)).await };
+        let call = |frames| codec::run(channel, sidecar.request(frames));
         let mut wire = Wire::open(open, call, SidecarError::of_sink).await?;
         match wire.first().await?.frame {
             Some(Down::Opened(opened)) => Ok(Self {

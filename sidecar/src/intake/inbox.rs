@@ -184,9 +184,7 @@ impl Inbox {
         dispatch: &mut Dispatch,
     ) {
         self.most = usize::MAX;
-        if self.trouble.take().is_some() {
-            info!("the inbox takes records again");
-        }
+        self.takes_again();
         for record in &records {
             self.logged(record);
         }
@@ -221,6 +219,16 @@ impl Inbox {
             self.logged(record);
         }
         self.arriving = missing;
+        if self.arriving.is_empty() {
+            // Nothing is left to be appended; what comes next shows how the disk is.
+            self.takes_again();
+        }
+    }
+
+    fn takes_again(&mut self) {
+        if self.trouble.take().is_some() {
+            info!("the inbox takes records again");
+        }
     }
 
     fn append_failed(&mut self, records: Vec<Arc<Record>>, error: &StoreError) {

@@ -23,6 +23,7 @@ use danube_sidecar_core::{dispatch::Dispatch, record::Fingerprint};
 use danube_sidecar_store::{InboxSettings, InboxUsage, ReplayFrom, Store, StoreError};
 use futures::future::BoxFuture;
 
+pub use self::inbox::Stored;
 pub use self::{
     buffer::{Buffers, Share},
     subscriptions::SubscriptionView,

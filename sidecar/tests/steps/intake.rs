@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use danube_sidecar::{
-    intake::{Buffers, Intake, Parts},
+    intake::{Arrival, Buffers, Intake, Parts, Stored},
     metrics::SinkMetrics,
 };
 use danube_sidecar_broker::{DetachReason, SubscriptionEvent};
@@ -14,7 +14,7 @@ use danube_sidecar_core::{
     },
     outcome::Results,
 };
-use danube_sidecar_store::{InboxSettings, Store};
+use danube_sidecar_store::{InboxSettings, Store, StoreError};
 use tokio::time::timeout;
 
 use crate::danube::{Script, TOPIC, subscription};
@@ -244,4 +244,30 @@ async fn a_burst_is_taken_in_whole() {
     let mut acks = bench.script.acks();
     acks.sort_unstable();
     assert_eq!(acks, (0..3000).collect::<Vec<_>>());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_append_that_failed_after_it_was_written_stops_nothing() {
+    let mut bench = Bench::new(Some(INBOX), 1 << 20).await;
+    bench.script.deliver(0..2);
+    bench.step().await;
+    bench.turn();
+    let arrival = bench.intake.next().await;
+    let Arrival::Stored(Stored::Appended(records, Ok(_))) = arrival else { panic!("not appended") };
+    let failed = Stored::Appended(records, Err(StoreError::Gone { path: "/disk".into() }));
+    bench.intake.arrived(Arrival::Stored(failed), &mut bench.dispatch, &bench.metrics);
+    bench.turn();
+    assert!(bench.script.is_let_go() && bench.script.acks().is_empty());
+
+    bench.step().await;
+    bench.turn();
+
+    assert_eq!(bench.script.acks(), [0, 1]);
+    assert!(!bench.script.is_let_go() && bench.intake.view().trouble.is_none());
+    bench.resolve_all();
+    bench.script.deliver(2..3);
+    bench.step().await;
+    bench.turn();
+    bench.step().await;
+    assert_eq!(bench.script.acks(), [0, 1, 2]);
 }

@@ -104,13 +104,15 @@ pub async fn topics(site: &mut Site) -> anyhow::Result<Outcome> {
 }
 
 /// What a sidecar with idle subscriptions takes.
-struct Idle {
-    resident: f64,
+pub struct Idle {
+    /// Bytes.
+    pub resident: f64,
     /// Seconds of processor time in a second.
-    processor: f64,
+    pub processor: f64,
 }
 
-async fn idle(site: &mut Site, topics: usize) -> anyhow::Result<Idle> {
+/// Measures a sidecar with so many idle subscriptions.
+pub async fn idle(site: &mut Site, topics: usize) -> anyhow::Result<Idle> {
     let broker = site.broker(1000).await?;
     let prefix = "/default/idle-";
     let count = topics.to_string();

@@ -1,0 +1,65 @@
+//! How a sink's frames are read.
+
+use danube_connector_proto::v1::{SinkServiceRunRequest, SinkServiceRunResponse};
+use prost::{Message as _, bytes::Buf as _};
+use tokio_stream::Stream;
+use tonic::{
+    Request, Response, Status, Streaming,
+    client::Grpc,
+    codec::{Codec, DecodeBuf, Decoder},
+    codegen::http::uri::PathAndQuery,
+    transport::Channel,
+};
+use tonic_prost::ProstEncoder;
+
+/// The generated codec, but for one thing: a payload is copied out of its frame once, as
+/// the `Vec` that a connector gets. The generated one first makes it a counted part of
+/// the frame.
+#[derive(Clone, Copy, Debug, Default)]
+struct SinkCodec;
+
+/// The half that reads.
+#[derive(Clone, Copy, Debug, Default)]
+struct SinkDecoder;
+
+impl Codec for SinkCodec {
+    type Encode = SinkServiceRunRequest;
+    type Decode = SinkServiceRunResponse;
+    type Encoder = ProstEncoder<SinkServiceRunRequest>;
+    type Decoder = SinkDecoder;
+
+    fn encoder(&mut self) -> Self::Encoder {
+        ProstEncoder::default()
+    }
+
+    fn decoder(&mut self) -> Self::Decoder {
+        SinkDecoder
+    }
+}
+
+impl Decoder for SinkDecoder {
+    type Item = SinkServiceRunResponse;
+    type Error = Status;
+
+    fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<Self::Item>, Status> {
+        let frame = buffer.copy_to_bytes(buffer.remaining());
+        let decoded = SinkServiceRunResponse::decode(&*frame);
+        decoded.map(Some).map_err(|error| Status::internal(error.to_string()))
+    }
+}
+
+/// The sink service's one method.
+const RUN: &str = "/danube.connector.v1.SinkService/Run";
+
+/// Calls it.
+pub(super) async fn run<S>(
+    channel: Channel,
+    request: Request<S>,
+) -> Result<Response<Streaming<SinkServiceRunResponse>>, Status>
+where
+    S: Stream<Item = SinkServiceRunRequest> + Send + 'static,
+{
+    let mut grpc = Grpc::new(channel);
+    grpc.ready().await.map_err(|error| Status::unavailable(error.to_string()))?;
+    grpc.streaming(request, PathAndQuery::from_static(RUN), SinkCodec).await
+}

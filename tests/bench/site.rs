@@ -20,6 +20,12 @@ const LOOK: Duration = Duration::from_millis(5);
 /// The metric that counts resolved records, by how.
 const RESOLVED: &str = "danube_connector_messages_processed_total{";
 
+/// Most of a page that is shown where something is wrong.
+const MOST_SHOWN: usize = 500;
+
+/// What the broker may hold: more than any case has it hold.
+const BACKLOG: &str = "4000000000";
+
 /// A folder for a case's logs and data.
 pub struct Site {
     folder: PathBuf,
@@ -57,6 +63,7 @@ impl Site {
         let mut command = Command::new(beside("danube-devbroker")?);
         command.args(["--listen", "127.0.0.1:0", "--no-admin"]);
         command.args(["--max-unacked-messages", &window.to_string()]);
+        command.args(["--max-backlog-bytes", BACKLOG]);
         let mut program = Program::start("broker", command, self.log("broker"))?;
         let url = program.line("http://").await?.trim().to_owned();
         Ok(Broker { url, _program: program })
@@ -159,7 +166,8 @@ impl Sidecar {
                 return Ok(());
             }
             if Instant::now() > deadline {
-                bail!("the sink is not as wanted after {PATIENCE:?}: {page}");
+                let begin: String = page.chars().take(MOST_SHOWN).collect();
+                bail!("the sink is not as wanted after {PATIENCE:?}: {begin}…");
             }
             tokio::time::sleep(LOOK).await;
         }

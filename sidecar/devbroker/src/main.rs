@@ -34,6 +34,10 @@ struct Args {
     /// How many messages of a subscription may be un-acked.
     #[arg(long, default_value_t = 10)]
     max_unacked_messages: usize,
+    /// How many bytes a topic holds for subscriptions that do not ack; then publishes are
+    /// refused.
+    #[arg(long, default_value_t = Config::default().max_backlog_bytes)]
+    max_backlog_bytes: usize,
     /// How long a consumer may hold a message, like 30s.
     #[arg(long, default_value = "30s", value_parser = humantime::parse_duration)]
     ack_timeout: Duration,
@@ -95,6 +99,7 @@ fn config(args: Args) -> Result<Config, UnknownOddity> {
         data_dir: args.data_dir,
         audit: args.audit,
         max_unacked_messages: args.max_unacked_messages,
+        max_backlog_bytes: args.max_backlog_bytes,
         ack_timeout: args.ack_timeout,
         oddities,
         ..Config::default()

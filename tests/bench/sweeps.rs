@@ -15,7 +15,7 @@ const BYTES: usize = 256 << 20;
 const RECORDS: usize = 100_000;
 const PARTITIONS: [usize; 4] = [1, 4, 16, 64];
 const WORKERS: [usize; 4] = [1, 2, 4, 8];
-const TOPICS: [usize; 4] = [1, 10, 50, 150];
+const TOPICS: [usize; 4] = [1, 10, 100, 1000];
 /// Bytes of a record, where something else grows.
 const SIZE: usize = 256;
 

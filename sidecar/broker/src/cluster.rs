@@ -49,7 +49,8 @@ struct Inner {
     config: ClusterConfig,
     uri: Uri,
     token: Option<Arc<TokenFile>>,
-    dialed: Mutex<Option<Dialed>>,
+    /// The connections, each to all brokers: more than one where many streams stay open.
+    dialed: Mutex<Vec<Dialed>>,
     dials: AtomicU64,
     requests: AtomicU64,
     health: watch::Receiver<BrokerHealth>,
@@ -65,12 +66,19 @@ impl Drop for Inner {
     }
 }
 
-/// A client with its pool of channels. Replaced as a whole when a channel hangs,
-/// because the pool has no other way to let go of one.
+/// Users of one connection at most, where there is a choice. A server on tonic or hyper
+/// serves 200 streams of a connection at a time, by default; one that stays open for each
+/// partition must leave room for calls.
+const USERS: usize = 100;
+
+/// A client with its pool of channels, one for each broker. Replaced as a whole when a
+/// channel hangs, because the pool has no other way to let go of one.
 #[derive(Clone, Debug)]
 pub(crate) struct Dialed {
     pub(crate) client: DanubeClient,
     generation: u64,
+    /// One more than its users.
+    users: Arc<()>,
 }
 
 impl Cluster {
@@ -92,7 +100,7 @@ impl Cluster {
                 config,
                 uri,
                 token,
-                dialed: Mutex::new(None),
+                dialed: Mutex::new(Vec::new()),
                 dials: AtomicU64::new(0),
                 requests: AtomicU64::new(0),
                 health,
@@ -169,22 +177,28 @@ impl Cluster {
         self.inner.requests.fetch_add(1, Ordering::Relaxed)
     }
 
+    /// A connection that has room for another user; one is a user as long as it keeps what
+    /// is returned.
     pub(crate) async fn dialed(&self) -> Result<Dialed, CallError> {
         let mut dialed = self.inner.dialed.lock().await;
-        if let Some(dialed) = dialed.as_ref() {
+        let has_room = |dialed: &&Dialed| Arc::strong_count(&dialed.users) <= USERS;
+        if let Some(dialed) = dialed.iter().find(has_room) {
             return Ok(dialed.clone());
         }
         let client = self.dial().await.map_err(|error| CallError::new("connecting", error))?;
         let generation = self.inner.dials.fetch_add(1, Ordering::Relaxed);
-        Ok(dialed.insert(Dialed { client, generation }).clone())
+        let new = Dialed { client, generation, users: Arc::default() };
+        dialed.push(new.clone());
+        Ok(new)
     }
 
     /// Lets go of the connections of `stale`, unless somebody has done so already.
     pub(crate) async fn redial(&self, stale: &Dialed) {
         let mut dialed = self.inner.dialed.lock().await;
-        if dialed.as_ref().is_some_and(|dialed| dialed.generation == stale.generation) {
+        let before = dialed.len();
+        dialed.retain(|dialed| dialed.generation != stale.generation);
+        if dialed.len() < before {
             tracing::warn!(service_url = %self.inner.uri, "a connection hangs: connecting anew");
-            *dialed = None;
         }
     }
 

@@ -26,9 +26,8 @@ const STALLED_SIZE: &str = "1048000";
 /// Memory that did not grow for so long does not grow any more.
 const STILL: Duration = Duration::from_secs(3);
 
-/// Idle subscriptions, what each may take, and how long their idleness is watched. All
-/// streams of a sidecar share one connection, and a broker takes 200 of them on one.
-const TOPICS: usize = 150;
+/// Idle subscriptions, what each may take, and how long their idleness is watched.
+const TOPICS: usize = 1000;
 const PER_TOPIC: f64 = (20 << 10) as f64;
 const WATCHED: Duration = Duration::from_secs(5);
 

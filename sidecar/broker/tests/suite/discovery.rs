@@ -207,3 +207,22 @@ async fn a_broker_that_is_not_there_is_told_with_url_and_reason() {
     assert!(message.contains(&unused.to_string()), "{message}");
     assert!(message.contains("refused"), "{message}");
 }
+
+/// A server on hyper or tonic serves 200 streams of a connection at a time.
+#[tokio::test]
+async fn more_partitions_than_a_connection_has_streams_are_attached() {
+    const PARTITIONS: u32 = 230;
+    let broker = Broker::embedded(Config::for_tests()).await;
+    let (cluster, store, topic) = (broker.cluster(), Store::in_memory().unwrap(), unique_topic());
+    create_topic(&cluster, &topic, PARTITIONS).await;
+
+    let mut reader =
+        Reader::attached(&cluster, subscription(&topic), &store, PARTITIONS as usize).await;
+
+    assert!(!reader.passed(|event| matches!(event, SubscriptionEvent::Trouble(_))));
+    publish_numbers(&*cluster.publisher(producer(&topic, PARTITIONS)), 0..230).await;
+    for _ in 0..PARTITIONS {
+        let record = reader.record().await;
+        reader.ack(&record);
+    }
+}

@@ -108,7 +108,7 @@ impl Sink {
         session.send(Out::Open(self.open())).await?;
         let mut client = SinkServiceClient::new(channel);
         let run = client.run(ReceiverStream::new(outgoing));
-        let mut responses = patience::answer("to a call", run).await??.into_inner();
+        let mut responses = patience::call(run).await??.into_inner();
         let mut leaving = false;
         loop {
             let response = tokio::select! {

@@ -100,7 +100,7 @@ impl Source {
         session.send(Out::Open(self.open())).await?;
         let mut client = SourceServiceClient::new(channel);
         let run = client.run(ReceiverStream::new(outgoing));
-        let mut responses = patience::answer("to a call", run).await??.into_inner();
+        let mut responses = patience::call(run).await??.into_inner();
         loop {
             let response = tokio::select! {
                 response = patience::next(&mut responses, session.epoch > 0) => response?,

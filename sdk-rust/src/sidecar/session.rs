@@ -10,6 +10,9 @@ use super::SidecarError;
 
 /// Frames that may wait to be written.
 const OUTGOING: usize = 16;
+/// The sidecar takes a call at once. hyper loses one, once in some ten thousand, whose
+/// connection is closed right then: without a limit it would never end.
+const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 /// The sidecar settles the last session before it answers.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(60);
 const SEND_TIMEOUT: Duration = Duration::from_secs(60);
@@ -35,9 +38,9 @@ impl<Up, Down> Session<Up, Down> {
     {
         let (up, frames) = mpsc::channel(OUTGOING);
         up.send(open).await.map_err(|_| SidecarError::Ended)?;
-        let slow = |_| SidecarError::Slow { what: "accept the stream", limit: OPEN_TIMEOUT };
+        let slow = |_| SidecarError::Slow { what: "accept the stream", limit: CALL_TIMEOUT };
         let response =
-            timeout(OPEN_TIMEOUT, call(ReceiverStream::new(frames))).await.map_err(slow)?;
+            timeout(CALL_TIMEOUT, call(ReceiverStream::new(frames))).await.map_err(slow)?;
         let down = response.map_err(meaning)?.into_inner();
         Ok(Self { up: Some(up), down, meaning })
     }

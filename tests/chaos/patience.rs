@@ -16,7 +16,7 @@ const CALL: Duration = Duration::from_secs(2);
 
 /// A call to dial again after.
 pub async fn call<T>(call: impl Future<Output = T>) -> anyhow::Result<T> {
-    Ok(tokio::time::timeout(CALL, call).await.context("the call was lost")?)
+    tokio::time::timeout(CALL, call).await.context("the call was lost")
 }
 
 /// The sidecar did not answer.

@@ -34,7 +34,7 @@ async fn open_says_what_the_guides_configuration_says() {
 
     assert_eq!(open.connector, "orders");
     assert_eq!(open.danube_service_url, "http://danube:6650");
-    assert_eq!((open.window_records, open.max_batch_records), (100, 50));
+    assert_eq!((open.window_records, open.max_batch_records), (200, 50));
     assert_eq!(open.linger.map(|linger| linger.nanos), Some(20_000_000));
     assert_eq!(open.retry.and_then(|retry| retry.max_retries), Some(3));
     assert_eq!(open.ordering, None);

@@ -159,6 +159,22 @@ fn what_the_broker_forgot_is_not_our_loss() {
 }
 
 #[test]
+fn a_letter_is_owed_unless_both_broker_and_sidecar_forgot_its_record() {
+    let forgotten = |evidence: &mut Evidence| {
+        let line = &evidence.handled[evidence.nth(What::Death, 0)];
+        let message = ((line.partition.clone(), line.offset), line.place);
+        let crash = |letter: &Letter| letter.attributes["x-failure-class"] == "CRASH";
+        evidence.letters.retain(|letter| !crash(letter));
+        evidence.messages.retain(|m| m.place != message.1);
+        evidence.forgotten.insert(message);
+    };
+    let broker = Kind::Kill(Part::Broker);
+    let caught = |faults: &[Kind]| caught(Profile::Danube015, faults, forgotten);
+    assert_eq!(caught(&[broker, Kind::Restart(Part::Sidecar)]), []);
+    assert_eq!(caught(&[broker]), [Rule::Letters]);
+}
+
+#[test]
 fn what_the_broker_forgot_excuses_no_other_loss() {
     let wrong = |evidence: &mut Evidence| {
         let other = evidence.messages[evidence.nth(What::Effect, 30)].clone();

@@ -2,23 +2,17 @@
 
 use futures::{StreamExt as _, stream};
 
-use super::{Meter, publish::Publisher, report};
+use super::{
+    Meter,
+    publish::{Load, Publisher},
+    report,
+};
 
 /// The command line.
 #[derive(Debug, clap::Args)]
 pub struct FloodArgs {
-    /// The broker.
-    #[arg(long)]
-    url: String,
-    /// The topic.
-    #[arg(long)]
-    topic: String,
-    /// How many records.
-    #[arg(long)]
-    records: u64,
-    /// Bytes of each.
-    #[arg(long)]
-    size: usize,
+    #[command(flatten)]
+    load: Load,
     /// Calls at a time.
     #[arg(long)]
     in_flight: usize,
@@ -29,13 +23,13 @@ pub struct FloodArgs {
 
 /// Publishes so many records.
 pub async fn run(args: FloodArgs) -> anyhow::Result<()> {
-    let publisher = Publisher::connect(&args.url, &args.topic, "bench-flood").await?;
-    let payload = bytes::Bytes::from(vec![b'x'; args.size]);
-    let sending = stream::iter(0..args.records).map(|number| {
+    let publisher = Publisher::connect(&args.load.url, &args.load.topic, "bench-flood").await?;
+    let payload = bytes::Bytes::from(vec![b'x'; args.load.size]);
+    let sending = stream::iter(0..args.load.records).map(|number| {
         publisher.send(number, payload.clone(), format!("key-{}", number % args.keys))
     });
     let mut sending = sending.buffer_unordered(args.in_flight);
-    let mut meter = Meter::new(args.records);
+    let mut meter = Meter::new(args.load.records);
     while let Some(sent) = sending.next().await {
         sent?;
         if let Some(measured) = meter.add(1) {

@@ -5,23 +5,16 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
-use super::{clock, publish::Publisher};
+use super::{
+    clock,
+    publish::{Load, Publisher},
+};
 
 /// The command line.
 #[derive(Debug, clap::Args)]
 pub struct PaceArgs {
-    /// The broker.
-    #[arg(long)]
-    url: String,
-    /// The topic.
-    #[arg(long)]
-    topic: String,
-    /// How many records.
-    #[arg(long)]
-    records: u64,
-    /// Bytes of each.
-    #[arg(long)]
-    size: usize,
+    #[command(flatten)]
+    load: Load,
     /// Records a second.
     #[arg(long)]
     rate: u64,
@@ -29,13 +22,13 @@ pub struct PaceArgs {
 
 /// Publishes so many records, and ends when all are confirmed.
 pub async fn run(args: PaceArgs) -> anyhow::Result<()> {
-    let publisher = Publisher::connect(&args.url, &args.topic, "bench-pace").await?;
+    let publisher = Publisher::connect(&args.load.url, &args.load.topic, "bench-pace").await?;
     let (began, each) = (Instant::now(), Duration::from_secs(1) / u32::try_from(args.rate)?);
     let mut sending = tokio::task::JoinSet::new();
-    for number in 0..args.records {
+    for number in 0..args.load.records {
         sleep_until(began + each * u32::try_from(number)?).await;
         let mut payload = clock::now().to_le_bytes().to_vec();
-        payload.resize(args.size.max(payload.len()), b'x');
+        payload.resize(args.load.size.max(payload.len()), b'x');
         let sent = publisher.send(number, payload.into(), format!("key-{}", number % 100));
         sending.spawn(sent);
         while let Some(sent) = sending.try_join_next() {

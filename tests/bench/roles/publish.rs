@@ -13,6 +13,23 @@ use danube_core::proto::{
 };
 use tonic::transport::{Channel, Endpoint};
 
+/// What all publishers are told.
+#[derive(Debug, clap::Args)]
+pub struct Load {
+    /// The broker.
+    #[arg(long)]
+    pub url: String,
+    /// The topic.
+    #[arg(long)]
+    pub topic: String,
+    /// How many records; none: the topic is only created.
+    #[arg(long)]
+    pub records: u64,
+    /// Bytes of each.
+    #[arg(long)]
+    pub size: usize,
+}
+
 /// A producer of one topic.
 pub struct Publisher {
     client: ProducerServiceClient<Channel>,

@@ -35,11 +35,16 @@ impl<C: SinkConnector> SinkDriver<C> {
         for (id, record) in (1..).zip(&mut records) {
             record.delivery.id = id;
         }
-        self.worker.take(records);
+        self.worker.take(records.clone());
         let mut answers = Vec::new();
         let mut fault = None;
         while self.worker.has_work() && fault.is_none() {
             let step = self.worker.step().await;
+            if step.again {
+                self.worker.release();
+                records.retain(|record| answers.iter().all(|(id, _)| *id != record.delivery.id));
+                self.worker.take(records.clone());
+            }
             answers.extend(step.answers);
             fault = step.fault;
         }

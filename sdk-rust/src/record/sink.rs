@@ -1,6 +1,6 @@
 //! A record on its way from Danube to an external system.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::de::DeserializeOwned;
@@ -49,7 +49,7 @@ pub(crate) struct Delivery {
     pub(crate) epoch: u64,
     pub(crate) key: Option<String>,
     pub(crate) dedup_id: String,
-    pub(crate) subscription: Option<String>,
+    pub(crate) subscription: Option<Arc<str>>,
 }
 
 impl SinkRecord {
@@ -60,8 +60,11 @@ impl SinkRecord {
             "topic:{}/producer:{}/offset:{}",
             id.topic_name, id.producer_id, id.topic_offset
         );
-        let delivery =
-            Delivery { attempt: 1, subscription: message.subscription_name, ..Delivery::default() };
+        let delivery = Delivery {
+            attempt: 1,
+            subscription: message.subscription_name.map(Into::into),
+            ..Delivery::default()
+        };
         Self {
             payload: message.payload,
             attributes: message.attributes,

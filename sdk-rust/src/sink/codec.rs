@@ -1,7 +1,7 @@
 //! How a sink's frames are read.
 
-use danube_connector_proto::v1::{SinkServiceRunRequest, SinkServiceRunResponse};
-use prost::{Message as _, bytes::Buf as _};
+use danube_connector_proto::v1::SinkServiceRunRequest;
+use prost::bytes::Buf as _;
 use tokio_stream::Stream;
 use tonic::{
     Request, Response, Status, Streaming,
@@ -12,9 +12,9 @@ use tonic::{
 };
 use tonic_prost::ProstEncoder;
 
-/// The generated codec, but for one thing: a payload is copied out of its frame once, as
-/// the `Vec` that a connector gets. The generated one first makes it a counted part of
-/// the frame.
+use super::frame::{self, Received};
+
+/// The generated codec where it writes, and a [`frame`] where it reads.
 #[derive(Clone, Copy, Debug, Default)]
 struct SinkCodec;
 
@@ -24,7 +24,7 @@ struct SinkDecoder;
 
 impl Codec for SinkCodec {
     type Encode = SinkServiceRunRequest;
-    type Decode = SinkServiceRunResponse;
+    type Decode = Received;
     type Encoder = ProstEncoder<SinkServiceRunRequest>;
     type Decoder = SinkDecoder;
 
@@ -38,13 +38,12 @@ impl Codec for SinkCodec {
 }
 
 impl Decoder for SinkDecoder {
-    type Item = SinkServiceRunResponse;
+    type Item = Received;
     type Error = Status;
 
     fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<Self::Item>, Status> {
         let frame = buffer.copy_to_bytes(buffer.remaining());
-        let decoded = SinkServiceRunResponse::decode(&*frame);
-        decoded.map(Some).map_err(|error| Status::internal(error.to_string()))
+        Ok(Some(frame::read(&frame)?))
     }
 }
 
@@ -55,7 +54,7 @@ const RUN: &str = "/danube.connector.v1.SinkService/Run";
 pub(super) async fn run<S>(
     channel: Channel,
     request: Request<S>,
-) -> Result<Response<Streaming<SinkServiceRunResponse>>, Status>
+) -> Result<Response<Streaming<Received>>, Status>
 where
     S: Stream<Item = SinkServiceRunRequest> + Send + 'static,
 {

@@ -6,8 +6,8 @@ use std::time::Duration;
 use danube_connector_proto::{PROTOCOL_VERSION, v1};
 
 use crate::{
-    ConnectorConfig, ConnectorError, ConsumerConfig, DanubeMetadata, SDK, SinkRecord,
-    SubscriptionType, config::ProcessingSettings, record::Delivery, wire_text::shortened,
+    ConnectorConfig, ConnectorError, ConsumerConfig, SDK, SubscriptionType,
+    config::ProcessingSettings, wire_text::shortened,
 };
 
 /// The first frame of a sink.
@@ -62,45 +62,6 @@ fn subscription(consumer: &ConsumerConfig) -> v1::Subscription {
     }
 }
 
-/// The records of a batch.
-pub(crate) fn records(batch: v1::SinkBatch) -> Vec<SinkRecord> {
-    let epoch = batch.epoch;
-    batch.records.into_iter().map(|wire| record(wire, epoch)).collect()
-}
-
-fn record(wire: v1::SinkRecord, epoch: u64) -> SinkRecord {
-    let message_id = message_id(&wire.partition_topic, &wire.producer_name, wire.offset);
-    let partition = (wire.partition_topic != wire.topic).then_some(wire.partition_topic);
-    SinkRecord {
-        payload: wire.payload.into(),
-        attributes: wire.attributes,
-        danube_metadata: DanubeMetadata {
-            topic: wire.topic,
-            offset: wire.offset,
-            publish_time: wire.publish_time_ms,
-            message_id,
-            producer_name: wire.producer_name,
-        },
-        partition,
-        delivery: Delivery {
-            id: wire.delivery_id,
-            attempt: wire.attempt,
-            epoch,
-            key: wire.key,
-            dedup_id: wire.dedup_id,
-            subscription: Some(wire.subscription).filter(|name| !name.is_empty()),
-        },
-        seat: None,
-    }
-}
-
-/// As Danube's own connectors show it. Every record has one: without the detours of a
-/// format string.
-fn message_id(topic: &str, producer: &str, offset: u64) -> String {
-    let parts = ["topic:", topic, "/producer:", producer, "/offset:", &offset.to_string()];
-    parts.concat()
-}
-
 /// What the sidecar is told of a record that was not written.
 pub(crate) fn failure(delivery_id: u64, error: &ConnectorError) -> v1::SinkFailure {
     let outcome = if error.is_about_data() { v1::Outcome::Reject } else { v1::Outcome::Retry };
@@ -133,20 +94,6 @@ mod tests {
     fn a_batch_waits_only_where_that_was_set() {
         assert_eq!(open(&config(1000), &[]).linger, None);
         assert_eq!(open(&config(20), &[]).linger, Some(wire_duration(Duration::from_millis(20))));
-    }
-
-    #[test]
-    fn a_record_of_a_partition_has_the_logical_topic() {
-        let wire = v1::SinkRecord {
-            topic: "/default/t".to_owned(),
-            partition_topic: "/default/t-part-1".to_owned(),
-            ..v1::SinkRecord::default()
-        };
-        let record = record(wire, 3);
-
-        assert_eq!(record.topic(), "/default/t");
-        assert_eq!(record.partition.as_deref(), Some("/default/t-part-1"));
-        assert_eq!(record.epoch(), 3);
     }
 
     #[test]

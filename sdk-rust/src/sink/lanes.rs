@@ -1,9 +1,8 @@
 //! Order per key, while records are on their way.
 
-use std::{
-    collections::HashSet,
-    hash::{BuildHasher, BuildHasherDefault, DefaultHasher},
-};
+use std::{collections::HashSet, hash::BuildHasher as _};
+
+use foldhash::fast::FixedState;
 
 use crate::SinkRecord;
 
@@ -61,8 +60,7 @@ impl HeldLanes {
 
 /// What records wait for each other: those of a topic's key.
 pub(crate) fn lane(record: &SinkRecord) -> Option<Lane> {
-    let hasher = BuildHasherDefault::<DefaultHasher>::default();
-    record.key().map(|key| Lane(hasher.hash_one((record.topic(), key))))
+    record.key().map(|key| Lane(FixedState::default().hash_one((record.topic(), key))))
 }
 
 #[cfg(test)]

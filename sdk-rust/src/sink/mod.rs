@@ -3,6 +3,7 @@
 mod codec;
 mod convert;
 mod desk;
+mod frame;
 mod lanes;
 mod parts;
 mod report;

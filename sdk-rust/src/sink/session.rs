@@ -1,20 +1,20 @@
 //! A sink's stream: batches come, results go.
 
 use danube_connector_proto::v1::{
-    self, SinkServiceRunRequest, SinkServiceRunResponse, sink_service_run_request::Frame as Up,
+    self, SinkServiceRunRequest, sink_service_run_request::Frame as Up,
     sink_service_run_response::Frame as Down,
 };
 use tokio::time::Interval;
 use tracing::{debug, info, warn};
 
-use super::{Worker, codec, convert, report::Report};
+use super::{Worker, codec, convert, frame::Received, report::Report};
 use crate::{
     ConnectorConfig, ConnectorError, ConsumerConfig, SinkConnector, health,
     runtime::Stop,
     sidecar::{Session, Sidecar, SidecarError},
 };
 
-type Wire = Session<SinkServiceRunRequest, SinkServiceRunResponse>;
+type Wire = Session<SinkServiceRunRequest, Received>;
 
 /// How a session ended.
 pub(crate) enum SinkEnd {
@@ -61,8 +61,8 @@ impl SinkSession {
         let open = frame(Up::Open(convert::open(config, consumers)));
         let call = |frames| codec::run(channel, sidecar.request(frames));
         let mut wire = Wire::open(open, call, SidecarError::of_sink).await?;
-        match wire.first().await?.frame {
-            Some(Down::Opened(opened)) => Ok(Self {
+        match wire.first().await? {
+            Received::Other(Some(Down::Opened(opened))) => Ok(Self {
                 wire,
                 id: opened.session_id,
                 report: Report::default(),
@@ -167,11 +167,17 @@ impl SinkSession {
 
     async fn take<C: SinkConnector>(
         &mut self,
-        received: SinkServiceRunResponse,
+        received: Received,
         worker: &mut Worker<C>,
     ) -> Result<(), SidecarError> {
-        match received.frame {
-            Some(Down::Batch(batch)) => worker.take(convert::records(batch)),
+        let other = match received {
+            Received::Records(records) => {
+                worker.take(records);
+                return Ok(());
+            }
+            Received::Other(other) => other,
+        };
+        match other {
             Some(Down::Probe(probe)) => {
                 let health = health::answer(probe, worker.connector.health_check().await);
                 self.wire.send(frame(Up::Health(health))).await?;
@@ -180,7 +186,7 @@ impl SinkSession {
             Some(Down::Opened(_)) => {
                 return Err(SidecarError::Protocol { what: "it sent `opened` twice".to_owned() });
             }
-            Some(Down::Schema(_) | Down::Drain(_)) | None => {
+            Some(Down::Batch(_) | Down::Schema(_) | Down::Drain(_)) | None => {
                 debug!("the sidecar sent a frame that means nothing to this connector");
             }
         }

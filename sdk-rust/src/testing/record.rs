@@ -18,7 +18,7 @@ impl SinkRecordBuilder {
             message_id: String::new(),
             producer_name: "test-producer".to_owned(),
         };
-        let subscription = Some("test-subscription".to_owned());
+        let subscription = Some("test-subscription".into());
         Self(SinkRecord {
             payload: Vec::new(),
             attributes: Default::default(),
@@ -75,7 +75,7 @@ impl SinkRecordBuilder {
 
     /// Sets the subscription.
     pub fn subscription(mut self, name: impl Into<String>) -> Self {
-        self.0.delivery.subscription = Some(name.into());
+        self.0.delivery.subscription = Some(name.into().into());
         self
     }
 

@@ -11,7 +11,7 @@ use std::{
 use danube_client::DanubeClient;
 use tokio::{
     runtime::Handle,
-    sync::{Mutex, watch},
+    sync::{Mutex, Semaphore, SemaphorePermit, watch},
     task::JoinHandle,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -52,6 +52,7 @@ struct Inner {
     /// The connections, each to all brokers: more than one where many streams stay open.
     dialed: Mutex<Vec<Dialed>>,
     dials: AtomicU64,
+    turns: Semaphore,
     requests: AtomicU64,
     health: watch::Receiver<BrokerHealth>,
     tasks: TaskTracker,
@@ -70,6 +71,12 @@ impl Drop for Inner {
 /// serves 200 streams of a connection at a time, by default; one that stays open for each
 /// partition must leave room for calls.
 const USERS: usize = 100;
+
+/// Lookups and attaches at a time. A thousand partitions that begin together would need
+/// their memory together, and all at the broker's door.
+const AT_ONCE: usize = 32;
+/// Those before may wait for a broker that hangs: nobody waits longer for a turn.
+const LONGEST_TURN: Duration = Duration::from_secs(1);
 
 /// A client with its pool of channels, one for each broker. Replaced as a whole when a
 /// channel hangs, because the pool has no other way to let go of one.
@@ -102,6 +109,7 @@ impl Cluster {
                 token,
                 dialed: Mutex::new(Vec::new()),
                 dials: AtomicU64::new(0),
+                turns: Semaphore::new(AT_ONCE),
                 requests: AtomicU64::new(0),
                 health,
                 tasks: TaskTracker::new(),
@@ -170,6 +178,13 @@ impl Cluster {
             () = back => {}
             () = tokio::time::sleep(pause) => {}
         }
+    }
+
+    /// Waits until few others look up and attach, for a moment at most. The turn lasts as
+    /// long as one keeps what is returned.
+    pub(crate) async fn turn(&self) -> Option<SemaphorePermit<'_>> {
+        let turn = tokio::time::timeout(LONGEST_TURN, self.inner.turns.acquire());
+        turn.await.ok()?.ok()
     }
 
     /// A number for the next request; only for the broker's logs.

@@ -22,6 +22,7 @@ mod partition;
 mod probe;
 mod producer;
 mod publisher;
+mod queue;
 mod reorder;
 mod replica;
 mod schema;

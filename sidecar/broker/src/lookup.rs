@@ -9,7 +9,7 @@ use danube_core::proto::{
     health_check_request::ClientType, health_check_response::ClientStatus,
     producer_service_client::ProducerServiceClient,
 };
-use tonic::{Request, Response, Status, metadata::MetadataValue, transport::Channel};
+use tonic::{Request, Response, Status, client::Grpc, metadata::MetadataValue, transport::Channel};
 
 use crate::{
     cluster::{Cluster, Dialed, within},
@@ -109,6 +109,11 @@ impl Cluster {
 }
 
 impl Route {
+    /// For calls with a codec of our own.
+    pub(crate) fn bare(&self) -> Grpc<Channel> {
+        Grpc::new(self.channel.clone()).max_decoding_message_size(DECODE_LIMIT)
+    }
+
     pub(crate) fn consumer(&self) -> ConsumerServiceClient<Channel> {
         ConsumerServiceClient::new(self.channel.clone()).max_decoding_message_size(DECODE_LIMIT)
     }

@@ -9,7 +9,7 @@ use std::{
 use danube_core::proto::StreamMessage;
 use danube_sidecar_core::{ackorder::AckOrder, lease::Lease};
 use danube_sidecar_store::{Store, StoreError};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tonic::Streaming;
 
@@ -24,6 +24,7 @@ use crate::{
     gaps::Gaps,
     lookup::Route,
     mark::Mark,
+    queue,
     silence::Silence,
     subscribe,
 };
@@ -34,7 +35,7 @@ pub(crate) struct Context {
     pub(crate) cluster: Cluster,
     pub(crate) store: Store,
     pub(crate) spec: Arc<SubscriptionSpec>,
-    pub(crate) events: mpsc::Sender<SubscriptionEvent>,
+    pub(crate) events: queue::Sender,
     /// Whether the partitions are to be attached. Once the sender is gone the
     /// subscription is closing.
     pub(crate) wanted: watch::Receiver<bool>,
@@ -105,19 +106,21 @@ impl Partition {
         }
     }
 
-    /// Runs until the subscription closes.
-    pub(crate) async fn run(mut self) {
+    /// Runs until the subscription closes. What happens seldom is boxed, here and below: the
+    /// task of an idle partition stays small.
+    pub(crate) async fn run(mut self: Box<Self>) {
         let closing = self.context.closing.clone();
         let recalled = tokio::select! {
             () = closing.cancelled() => return,
-            recalled = self.recall_with_retries() => recalled,
+            recalled = Box::pin(self.recall_with_retries()) => recalled,
         };
         (self.consumer_id, self.mark, self.gaps) = recalled;
         self.attach_again_and_again(&closing).await;
-        self.keep_exact_mark().await;
+        Box::pin(self.keep_exact_mark()).await;
     }
 
     async fn attach_again_and_again(&mut self, closing: &CancellationToken) {
+        let cluster = self.context.cluster.clone();
         let mut backoff = AttachBackoff::new();
         let mut renewing = false;
         loop {
@@ -129,13 +132,16 @@ impl Partition {
                     () = self.context.wanted(true) => {}
                 }
             }
-            let pause = match self.attach(renewing, closing).await {
+            let turn = closing.run_until_cancelled(cluster.turn()).await;
+            let attached = Box::pin(self.attach(renewing, closing)).await;
+            drop(turn);
+            let pause = match attached {
                 Err(AttachError::Closing) => return,
                 Err(error) => {
                     self.report(&error).await;
                     backoff.after_failure()
                 }
-                Ok(opened) => match self.attached(opened).await {
+                Ok(opened) => match self.attached(Box::new(opened)).await {
                     (Ended::Closed, _) => return,
                     (Ended::Detached(reason), lasted) => {
                         renewing = matches!(reason, DetachReason::Renewal | DetachReason::Asked);
@@ -151,7 +157,7 @@ impl Partition {
     }
 
     /// Serves one attachment, and tells how long it lasted.
-    async fn attached(&mut self, opened: Opened) -> (Ended, Duration) {
+    async fn attached(&mut self, opened: Box<Opened>) -> (Ended, Duration) {
         self.trouble = None;
         if opened.anew {
             self.gaps.rewind();

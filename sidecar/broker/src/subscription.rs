@@ -11,7 +11,7 @@ use danube_sidecar_core::hash::ByPartition;
 use danube_sidecar_store::Store;
 use futures::{FutureExt, Stream, future::BoxFuture};
 use tokio::{
-    sync::{mpsc, watch},
+    sync::watch,
     task::{Id, JoinError, JoinSet},
 };
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
@@ -24,10 +24,8 @@ use crate::{
     config::SubscriptionSpec,
     error::CallError,
     partition::{Context, Partition, trouble_of},
+    queue,
 };
-
-/// Events that wait for the reader, of all partitions together.
-const QUEUE: usize = 256;
 
 type AckQueues = Arc<Mutex<HashMap<Arc<str>, Arc<AckQueue>>>>;
 
@@ -38,7 +36,7 @@ impl Cluster {
         if let Some(replica) = self.config().replica.filter(|_| spec.is_shared()) {
             spec.consumer_name = format!("{}-{}", spec.consumer_name, replica.ordinal());
         }
-        let (sender, events) = mpsc::channel(QUEUE);
+        let (sender, events) = queue::channel();
         let queues = AckQueues::default();
         let closing = self.stop().child_token();
         let (wish, wanted) = watch::channel(true);
@@ -64,7 +62,7 @@ impl Cluster {
 
 /// All partitions of a topic, as one subscription.
 struct Partitions {
-    events: mpsc::Receiver<SubscriptionEvent>,
+    events: queue::Receiver,
     queues: AckQueues,
     seen: ByPartition<SeenDeliveries>,
     /// Whether the partitions are to be attached.
@@ -179,9 +177,14 @@ impl Supervisor {
     /// Starts what is new. Tells whether all is well.
     async fn discover(&mut self) -> bool {
         let topic = Arc::clone(&self.context.spec.topic);
-        match self.context.cluster.partitions(&topic).await {
+        let cluster = self.context.cluster.clone();
+        let turn = cluster.turn().await;
+        // What happens seldom is boxed: the task of an idle subscription stays small.
+        let found = Box::pin(cluster.partitions(&topic)).await;
+        drop(turn);
+        match found {
             Ok(partitions) if partitions.is_empty() => {
-                self.missing(topic).await;
+                Box::pin(self.missing(topic)).await;
                 false
             }
             Ok(partitions) => {
@@ -225,6 +228,7 @@ impl Supervisor {
         let queue = Arc::clone(queues.entry(Arc::clone(&name)).or_default());
         drop(queues);
         let partition = Partition::new(self.context.clone(), Arc::clone(&name), queue);
+        let partition = Box::new(partition);
         // Tracked too: when the set is dropped its tasks end a little later.
         let running = self.context.cluster.tasks().track_future(partition.run());
         let task = self.running.spawn(running);

@@ -1,12 +1,12 @@
 //! Every record in hand, from its admission to its end; repeats recognised by
 //! identity.
 
-use std::{collections::hash_map::Entry as MapEntry, sync::Arc, time::Instant};
+use std::{sync::Arc, time::Instant};
 
 use crate::{
     dispatch::{Admission, WorkerId},
-    finished::Finished,
-    hash::{ByPartition, PrehashedMap},
+    hash::ByPartition,
+    identities::{Identities, Ticket},
     record::{Fingerprint, Record},
     retry::Tries,
     slab::{Key, Slab},
@@ -33,7 +33,15 @@ pub(crate) struct Entry {
     pub(crate) suspect: bool,
     pub(crate) tries: Tries,
     pub(crate) place: Place,
-    partition: usize,
+    partition: u32,
+    ticket: Ticket,
+}
+
+/// Where the identity of a record in hand is kept.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Known {
+    partition: u32,
+    ticket: Ticket,
 }
 
 impl Entry {
@@ -86,19 +94,11 @@ pub(crate) enum Parked {
 #[derive(Debug)]
 pub(crate) struct Ledger {
     entries: Slab<Entry>,
-    known: PrehashedMap<Fingerprint, Known>,
-    partitions: Vec<Finished>,
-    partition_places: ByPartition<usize>,
+    partitions: Vec<Identities>,
+    partition_places: ByPartition<u32>,
     remember: usize,
     last_sequence: u64,
     held: Held,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Known {
-    InHand,
-    /// With the ticket of its partition's [`Finished`].
-    Finished(u64),
 }
 
 impl Ledger {
@@ -106,7 +106,6 @@ impl Ledger {
     pub(crate) fn new(remember: usize) -> Self {
         Self {
             entries: Slab::default(),
-            known: PrehashedMap::default(),
             partitions: Vec::new(),
             partition_places: ByPartition::default(),
             remember,
@@ -116,22 +115,19 @@ impl Ledger {
     }
 
     /// What a delivered record is. One that is not known is in hand from here on, and
-    /// MUST be [`insert`](Self::insert)ed. The repeat of a finished one is going to be
-    /// acked again, so its memory begins anew.
-    pub(crate) fn recognize(&mut self, record: &Record, fingerprint: Fingerprint) -> Admission {
-        // One look for both: the place is seldom in the processor's cache.
-        match self.known.entry(fingerprint) {
-            MapEntry::Vacant(place) => {
-                place.insert(Known::InHand);
-                Admission::Taken
-            }
-            MapEntry::Occupied(known) if *known.get() == Known::InHand => Admission::InHand,
-            MapEntry::Occupied(_) => {
-                let partition = self.partition(&record.identity.partition);
-                self.remember(partition, fingerprint);
-                Admission::Resolved
-            }
-        }
+    /// MUST be [`insert`](Self::insert)ed.
+    ///
+    /// # Errors
+    /// A repeat, and of what.
+    pub(crate) fn recognize(
+        &mut self,
+        record: &Record,
+        fingerprint: Fingerprint,
+    ) -> Result<Known, Admission> {
+        let partition = self.partition(&record.identity.partition);
+        let identities = &mut self.partitions[partition as usize];
+        let ticket = identities.recognize(record.identity.offset, fingerprint)?;
+        Ok(Known { partition, ticket })
     }
 
     /// Takes a record in hand that was not known.
@@ -140,9 +136,9 @@ impl Ledger {
         now: Instant,
         record: Arc<Record>,
         fingerprint: Fingerprint,
+        Known { partition, ticket }: Known,
         bytes: usize,
     ) -> Key {
-        let partition = self.partition(&record.identity.partition);
         self.held += Held::one(bytes);
         self.last_sequence += 1;
         self.entries.insert(Entry {
@@ -158,6 +154,7 @@ impl Ledger {
             tries: Tries::default(),
             place: Place::Fresh,
             partition,
+            ticket,
         })
     }
 
@@ -165,7 +162,7 @@ impl Ledger {
     pub(crate) fn finish(&mut self, key: Key) -> Option<Entry> {
         let entry = self.entries.remove(key)?;
         self.held -= Held::one(entry.bytes);
-        self.remember(entry.partition, entry.fingerprint);
+        self.partitions[entry.partition as usize].finish(entry.ticket, entry.fingerprint);
         Some(entry)
     }
 
@@ -173,14 +170,14 @@ impl Ledger {
     pub(crate) fn forget(&mut self, key: Key) {
         let Some(entry) = self.entries.remove(key) else { return };
         self.held -= Held::one(entry.bytes);
-        self.known.remove(&entry.fingerprint);
+        self.partitions[entry.partition as usize].forget(entry.ticket, entry.fingerprint);
     }
 
     /// Forgets that the record was finished, if it was.
-    pub(crate) fn forget_identity(&mut self, fingerprint: Fingerprint) {
-        if let Some(&Known::Finished(ticket)) = self.known.get(&fingerprint) {
-            self.forget_finished(ticket, fingerprint);
-        }
+    pub(crate) fn forget_finished(&mut self, record: &Record) {
+        let partition = self.partition(&record.identity.partition);
+        let fingerprint = record.identity.fingerprint();
+        self.partitions[partition as usize].forget_finished(record.identity.offset, fingerprint);
     }
 
     /// The sequence of the record admitted last.
@@ -208,26 +205,12 @@ impl Ledger {
         self.held
     }
 
-    fn partition(&mut self, name: &Arc<str>) -> usize {
+    fn partition(&mut self, name: &Arc<str>) -> u32 {
         *self.partition_places.get_or_insert_with(name, || {
-            self.partitions.push(Finished::default());
-            self.partitions.len() - 1
+            self.partitions.push(Identities::new(self.remember));
+            // Each has a name in memory: there are fewer than 2³².
+            (self.partitions.len() - 1) as u32
         })
-    }
-
-    fn remember(&mut self, partition: usize, fingerprint: Fingerprint) {
-        let (ticket, pushed_out) = self.partitions[partition].push(fingerprint, self.remember);
-        self.known.insert(fingerprint, Known::Finished(ticket));
-        if let Some((ticket, fingerprint)) = pushed_out {
-            self.forget_finished(ticket, fingerprint);
-        }
-    }
-
-    /// Unless it was finished again since, or is in hand again.
-    fn forget_finished(&mut self, ticket: u64, fingerprint: Fingerprint) {
-        if self.known.get(&fingerprint) == Some(&Known::Finished(ticket)) {
-            self.known.remove(&fingerprint);
-        }
     }
 }
 

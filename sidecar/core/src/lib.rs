@@ -6,9 +6,9 @@
 
 pub mod ackorder;
 pub mod dispatch;
-mod finished;
 pub mod frontier;
 pub mod hash;
+mod identities;
 pub mod lane;
 pub mod lease;
 mod ledger;

@@ -44,6 +44,11 @@ impl Share {
         self.max / self.sharers.load(Ordering::Relaxed).max(1)
     }
 
+    /// Whether nothing more should come. A sixteenth is kept free for what is on its way.
+    pub(super) fn is_full(&self, held: Held) -> bool {
+        self.left(held) <= self.size() / 16
+    }
+
     /// Bytes that it has left beside what is held.
     pub(super) fn left(&self, held: Held) -> usize {
         self.size().saturating_sub(cost(held))
@@ -80,5 +85,7 @@ mod tests {
         let share = Buffers::new(10_000).share();
         assert_eq!(share.left(Held { records: 1, bytes: 100 }), 10_000 - 100 - RECORD_OVERHEAD);
         assert_eq!(share.left(Held { records: 100, bytes: 100 }), 0);
+        assert!(!share.is_full(Held { records: 1, bytes: 8800 }));
+        assert!(share.is_full(Held { records: 1, bytes: 8900 }));
     }
 }

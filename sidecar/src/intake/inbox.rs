@@ -166,10 +166,10 @@ impl Inbox {
             Some(Standing::Logged) => {
                 self.subscriptions.ack(&record.identity.partition, record.identity.offset);
             }
-            Some(Standing::Arriving) => _ = self.unacked.delivered(&record.identity),
+            Some(Standing::Arriving) => _ = self.unacked.delivered(&record.identity, fingerprint),
             None => {
                 self.seen.arriving(fingerprint);
-                self.unacked.delivered(&record.identity);
+                self.unacked.delivered(&record.identity, fingerprint);
                 self.arriving_bytes += record.encoded_len();
                 self.arriving.push(record);
             }
@@ -269,7 +269,7 @@ impl Inbox {
         let fingerprint = record.identity.fingerprint();
         let admission = match replayed {
             true => dispatch.admit_again(now, record),
-            false => dispatch.admit(now, record),
+            false => dispatch.admit_known(now, record, fingerprint),
         };
         match admission {
             Admission::Taken => _ = self.in_hand.insert(fingerprint, sequence),

@@ -63,14 +63,15 @@ impl PassThrough {
     }
 
     fn delivered(&mut self, now: Instant, record: Arc<Record>, dispatch: &mut Dispatch) {
-        let admission = dispatch.admit(now, Arc::clone(&record));
         let identity = &record.identity;
+        let fingerprint = identity.fingerprint();
+        let admission = dispatch.admit_known(now, Arc::clone(&record), fingerprint);
         if admission == Admission::Resolved {
             return self.subscriptions.ack(&identity.partition, identity.offset);
         }
         // A partition whose window is full sends nothing more until some of it is
         // resolved: no batch needs to wait for it.
-        if self.unacked.delivered(identity) >= self.broker_window {
+        if self.unacked.delivered(identity, fingerprint) >= self.broker_window {
             dispatch.flush();
         }
     }
@@ -97,13 +98,13 @@ impl PassThrough {
 
     /// Lets go beyond the limit, and attaches again below half of it.
     fn mind_the_buffer(&mut self, dispatch: &Dispatch) {
-        let left = self.buffer.left(dispatch.held());
-        if self.overflowed && left > self.buffer.size() / 2 {
+        let held = dispatch.held();
+        if self.overflowed && self.buffer.left(held) > self.buffer.size() / 2 {
             self.overflowed = false;
-        } else if !self.overflowed && left == 0 {
+        } else if !self.overflowed && self.buffer.is_full(held) {
             self.overflowed = true;
             warn!(
-                bytes = dispatch.held().bytes,
+                bytes = held.bytes,
                 "the records that wait for the connector take all of [sidecar] max_buffer_bytes"
             );
         }

@@ -21,9 +21,9 @@ pub(super) struct Unacked {
 impl Unacked {
     /// The broker delivered a message that is not resolved. Tells how many its
     /// partition waits for now.
-    pub(super) fn delivered(&mut self, identity: &Identity) -> usize {
+    pub(super) fn delivered(&mut self, identity: &Identity, message: Fingerprint) -> usize {
         let offsets = self.partitions.get_or_insert_with(&identity.partition, FastMap::default);
-        offsets.insert(identity.offset, identity.fingerprint());
+        offsets.insert(identity.offset, message);
         offsets.len()
     }
 
@@ -75,12 +75,16 @@ mod tests {
         }
     }
 
+    fn deliver(unacked: &mut Unacked, message: &Identity) -> usize {
+        unacked.delivered(message, message.fingerprint())
+    }
+
     #[test]
     fn a_resolved_record_is_acked_once() {
         let mut unacked = Unacked::default();
         let first = message(7, 1);
-        assert_eq!(unacked.delivered(&first), 1);
-        assert_eq!(unacked.delivered(&message(8, 2)), 2);
+        assert_eq!(deliver(&mut unacked, &first), 1);
+        assert_eq!(deliver(&mut unacked, &message(8, 2)), 2);
         assert!(unacked.resolved(&partition(), 7, first.fingerprint()));
         assert!(!unacked.resolved(&partition(), 7, first.fingerprint()));
     }
@@ -89,8 +93,8 @@ mod tests {
     fn a_record_whose_offset_means_another_message_now_is_not_acked() {
         let mut unacked = Unacked::default();
         let (before, after) = (message(7, 1), message(7, 99));
-        unacked.delivered(&before);
-        unacked.delivered(&after);
+        deliver(&mut unacked, &before);
+        deliver(&mut unacked, &after);
         assert!(!unacked.resolved(&partition(), 7, before.fingerprint()));
         assert!(unacked.resolved(&partition(), 7, after.fingerprint()));
     }

@@ -66,7 +66,7 @@ enum Leaving {
 }
 
 impl<'p> Attachment<'p> {
-    pub(crate) fn new(partition: &'p mut Partition, opened: Opened) -> Self {
+    pub(crate) fn new(partition: &'p mut Partition, opened: Box<Opened>) -> Self {
         let now = now();
         let owed = std::mem::take(&mut partition.unsent).into_keys().collect();
         let config = partition.context.cluster.config();
@@ -95,7 +95,7 @@ impl<'p> Attachment<'p> {
     }
 
     /// Serves until the stream ends, or must end.
-    pub(crate) async fn serve(mut self) -> Ended {
+    pub(crate) async fn serve(&mut self) -> Ended {
         let context = self.partition.context.clone();
         let acks = Arc::clone(&self.partition.acks);
         loop {
@@ -110,7 +110,7 @@ impl<'p> Attachment<'p> {
                         self.take(message).await;
                         None
                     }
-                    Ok(None) => Some(self.why_ended().await),
+                    Ok(None) => Some(Box::pin(self.why_ended()).await),
                     Err(status) => {
                         tracing::debug!(partition = %self.partition.name, %status, "stream broken");
                         Some(DetachReason::BrokerGone)
@@ -123,7 +123,9 @@ impl<'p> Attachment<'p> {
                 Some(answer) = self.calls.answers.next(), if !self.calls.answers.is_empty() => {
                     self.answered(answer)
                 }
-                () = tokio::time::sleep_until(wake_at.into()) => self.on_time(wake_at).await,
+                () = tokio::time::sleep_until(wake_at.into()) => {
+                    Box::pin(self.on_time(wake_at)).await
+                }
                 () = context.closing.cancelled(), if !self.closes() => {
                     self.leaving = Some(Leaving::Closing);
                     self.resolve(&acks.take());

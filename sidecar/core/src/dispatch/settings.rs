@@ -26,8 +26,8 @@ pub struct Settings {
     /// Records with a larger `encoded_len` are never offered: they are dead
     /// letters of the class OVERSIZE.
     pub max_record_bytes: usize,
-    /// Most finished identities that are remembered per partition: so many newer ones
-    /// later a repeat is taken for a new record.
+    /// How many finished identities are remembered per partition: so many newer ones
+    /// later, and twice as many at most, a repeat is taken for a new record.
     pub remember: usize,
 }
 

@@ -67,7 +67,9 @@ fn the_memory_of_finished_identities_is_bounded() {
     }
     assert_eq!(repeat(&mut bench, 1), Admission::Resolved, "and so it begins anew");
     assert_eq!(repeat(&mut bench, 0), Admission::Taken);
-    finished(&mut bench, worker, 4);
+    for offset in 4..7 {
+        finished(&mut bench, worker, offset);
+    }
     assert_eq!(repeat(&mut bench, 1), Admission::Resolved);
     assert_eq!(repeat(&mut bench, 2), Admission::Taken);
 }

@@ -8,6 +8,7 @@ use nix::sys::signal::Signal;
 use tokio::time::sleep;
 
 use crate::{
+    LISTENS,
     schedule::{Fault, Kind, Link, Part},
     site::Site,
 };
@@ -141,8 +142,10 @@ impl Site {
     }
 }
 
-/// SIGTERM, and a good end, unless the record that kills has come first.
+/// SIGTERM, and a good end, unless the record that kills has come first. One that has only
+/// just started would simply end: it is given the time to listen.
 async fn terminate_sink(sink: &mut Program) -> anyhow::Result<()> {
+    sink.line(LISTENS).await?;
     sink.signal(Signal::SIGTERM)?;
     let status = sink.exit().await?;
     if !status.success() && status.signal() != Some(Signal::SIGABRT as i32) {

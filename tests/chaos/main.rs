@@ -50,6 +50,8 @@ use crate::{
 
 /// Most violations of a round that are shown.
 const SHOWN: usize = 8;
+/// What a connector prints when SIGTERM does not simply end it any more.
+const LISTENS: &str = "listens to SIGTERM";
 
 /// Kills everything, and proves that nothing is lost.
 #[derive(Debug, Parser)]
@@ -129,6 +131,7 @@ fn begin(args: Args) -> anyhow::Result<bool> {
 fn terminated() -> anyhow::Result<CancellationToken> {
     let stop = CancellationToken::new();
     let (mut terminate, cancel) = (signal(SignalKind::terminate())?, stop.clone());
+    println!("{LISTENS}");
     tokio::spawn(async move {
         terminate.recv().await;
         cancel.cancel();

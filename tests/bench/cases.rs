@@ -50,10 +50,6 @@ pub const NAMES: [&str; 14] = [
     "topics",
 ];
 
-/// Cases that are known to be missed by far (BENCHMARKS.md says why): the short form, which
-/// looks for what has become worse, leaves them out.
-pub const MISSED: [&str; 1] = ["topics"];
-
 /// Rows of the table.
 type Rows = Vec<(&'static str, Outcome)>;
 

@@ -2,7 +2,7 @@
 //!
 //! A batch is read out of its frame straight into the records that connectors see. The
 //! generated types would make a text of their own of each field first, of which a record
-//! keeps only some: they are half of what a record costs here.
+//! keeps only some.
 
 use std::{collections::HashMap, sync::Arc};
 

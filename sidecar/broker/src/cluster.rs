@@ -311,3 +311,24 @@ fn check_files(config: &ClusterConfig) -> Result<(), ClusterError> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_waits_for_a_turn_longer_than_a_moment() {
+        let service_url = "http://127.0.0.1:1".to_owned();
+        let config = ClusterConfig { service_url, ..ClusterConfig::default() };
+        let cluster = Cluster::new(config).expect("the url is one");
+        let mut turns = Vec::new();
+        for _ in 0..AT_ONCE {
+            turns.push(cluster.turn().await.expect("there is one"));
+        }
+        let began = tokio::time::Instant::now();
+        assert!(cluster.turn().await.is_none());
+        assert_eq!(began.elapsed().as_secs(), LONGEST_TURN.as_secs());
+        turns.pop();
+        assert!(cluster.turn().await.is_some());
+    }
+}

@@ -109,13 +109,13 @@ impl Cluster {
 }
 
 impl Route {
-    /// For calls with a codec of our own.
+    /// For messages, which may be large, with a codec of our own.
     pub(crate) fn bare(&self) -> Grpc<Channel> {
         Grpc::new(self.channel.clone()).max_decoding_message_size(DECODE_LIMIT)
     }
 
     pub(crate) fn consumer(&self) -> ConsumerServiceClient<Channel> {
-        ConsumerServiceClient::new(self.channel.clone()).max_decoding_message_size(DECODE_LIMIT)
+        ConsumerServiceClient::new(self.channel.clone())
     }
 
     pub(crate) fn producer(&self) -> ProducerServiceClient<Channel> {

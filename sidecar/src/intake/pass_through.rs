@@ -105,7 +105,7 @@ impl PassThrough {
             self.overflowed = true;
             warn!(
                 bytes = held.bytes,
-                "the records that wait for the connector take all of [sidecar] max_buffer_bytes"
+                "the records that wait for the connector leave no room in [sidecar] max_buffer_bytes"
             );
         }
     }

@@ -3,13 +3,15 @@
 mod latency;
 mod program;
 mod python;
+mod turns;
 
 use anyhow::bail;
 
 pub use self::program::idle;
+use self::turns::turns;
 
 use crate::{
-    report::{Outcome, Reach, median},
+    report::{Outcome, Reach},
     roles::Measured,
     site::{Site, measured},
 };
@@ -79,13 +81,12 @@ pub async fn run(name: &'static str, effort: Effort, mut site: Site) -> anyhow::
 /// Through the sidecar without a broker, against a bare stream of the same batches.
 async fn hop(effort: Effort, site: &mut Site) -> anyhow::Result<Outcome> {
     let records = (effort.records * 20).to_string();
-    let (mut ours, mut peer) = (Vec::new(), Vec::new());
-    for _ in 0..effort.turns {
+    turns(effort, site, "records/s", Reach::AtLeast(0.5), async |site| {
         let mut sidecar = site.role(&["hop-sidecar", "--size", SIZE], None)?;
         let address = sidecar.line("http://").await?;
         let sink = ["sink", "--connector", "bench", "--topic", "/default/bench", "--records"];
         let mut sink = site.role(&[&sink[..], &[&records]].concat(), Some(&address))?;
-        ours.push(measured::<Measured>(&mut sink).await?.rate);
+        let ours = measured::<Measured>(&mut sink).await?.rate;
         sink.kill().await?;
         sidecar.kill().await?;
 
@@ -93,10 +94,11 @@ async fn hop(effort: Effort, site: &mut Site) -> anyhow::Result<Outcome> {
         let address = server.line("http://").await?;
         let mut client =
             site.role(&["bare-client", "--address", &address, "--records", &records], None)?;
-        peer.push(measured::<Measured>(&mut client).await?.rate);
+        let peer = measured::<Measured>(&mut client).await?.rate;
         server.kill().await?;
-    }
-    Ok(Outcome::new(median(ours), median(peer), "records/s", Reach::AtLeast(0.5)))
+        Ok((ours, peer))
+    })
+    .await
 }
 
 /// From the broker's wire to the sink and its acks, against the hand-written loop.
@@ -107,17 +109,16 @@ async fn sink(
     inbox: bool,
     reach: f64,
 ) -> anyhow::Result<Outcome> {
-    let (mut ours, mut peer) = (Vec::new(), Vec::new());
-    for turn in 0..effort.turns {
+    let topic = "/default/bench";
+    let outcome = turns(effort, site, "records/s", Reach::AtLeast(reach), async |site| {
         let broker = site.broker(window).await?;
-        let topic = format!("/default/bench-{turn}");
         for subscription in ["ours", "peer"] {
-            subscribe(site, &broker.url, &topic, subscription).await?;
+            subscribe(site, &broker.url, topic, subscription).await?;
         }
         // What the loop gets through in the time of ours is enough for it.
         let few = (effort.records / 5).to_string();
         let many = effort.records.to_string();
-        flood(site, &broker.url, &topic, &many).await?;
+        flood(site, &broker.url, topic, &many).await?;
 
         let data = site.data();
         let storage = match inbox {
@@ -126,49 +127,47 @@ async fn sink(
         };
         let config = format!("{storage}\n[danube]\nmax_unacked_messages = {window}\n");
         let mut sidecar = site.sidecar(&broker.url, &config).await?;
-        let sink = ["sink", "--connector", "ours", "--topic", &topic, "--records", &many];
+        let sink = ["sink", "--connector", "ours", "--topic", topic, "--records", &many];
         let mut sink = site.role(&sink, Some(&sidecar.address))?;
-        ours.push(measured::<Measured>(&mut sink).await?.rate);
+        let ours = measured::<Measured>(&mut sink).await?.rate;
         // Only what the broker has answered counts: nothing is left when it has ended.
         sink.terminate().await?;
         sidecar.program.terminate().await?;
 
-        let consume =
-            ["consume", "--url", &broker.url, "--topic", &topic, "--subscription", "peer"];
+        let consume = ["consume", "--url", &broker.url, "--topic", topic, "--subscription", "peer"];
         let mut consume = site.role(&[&consume[..], &["--records", &few]].concat(), None)?;
-        peer.push(measured::<Measured>(&mut consume).await?.rate);
+        let peer = measured::<Measured>(&mut consume).await?.rate;
         consume.kill().await?;
-    }
-    compared(ours, peer, reach)
+        Ok((ours, peer))
+    });
+    with_sound_peer(outcome.await?)
 }
 
 /// From a source to the broker's confirmations, against the hand-written loop.
 async fn source(effort: Effort, site: &mut Site) -> anyhow::Result<Outcome> {
-    let (mut ours, mut peer) = (Vec::new(), Vec::new());
-    for _ in 0..effort.turns {
-        ours.push(published(effort, site).await?);
+    let outcome = turns(effort, site, "records/s", Reach::AtLeast(4.0), async |site| {
+        let ours = published(effort, site).await?;
         let broker = site.broker(1000).await?;
         let few = (effort.records / 5).to_string();
         let produce =
             ["produce", "--url", &broker.url, "--topic", "/default/bench", "--size", SIZE];
         let mut produce = site.role(&[&produce[..], &["--records", &few]].concat(), None)?;
-        peer.push(measured::<Measured>(&mut produce).await?.rate);
-    }
-    compared(ours, peer, 4.0)
+        Ok((ours, measured::<Measured>(&mut produce).await?.rate))
+    });
+    with_sound_peer(outcome.await?)
 }
 
 /// The same against raw calls, 64 in flight.
 async fn source_limit(effort: Effort, site: &mut Site) -> anyhow::Result<Outcome> {
-    let (mut ours, mut peer) = (Vec::new(), Vec::new());
-    for _ in 0..effort.turns {
-        ours.push(published(effort, site).await?);
+    turns(effort, site, "records/s", Reach::AtLeast(0.8), async |site| {
+        let ours = published(effort, site).await?;
         let broker = site.broker(1000).await?;
         let many = effort.records.to_string();
         let flood = flood_of(&broker.url, "/default/bench", &many);
         let mut flood = site.role(&flood, None)?;
-        peer.push(measured::<Measured>(&mut flood).await?.rate);
-    }
-    Ok(Outcome::new(median(ours), median(peer), "records/s", Reach::AtLeast(0.8)))
+        Ok((ours, measured::<Measured>(&mut flood).await?.rate))
+    })
+    .await
 }
 
 async fn published(effort: Effort, site: &mut Site) -> anyhow::Result<f64> {
@@ -181,12 +180,11 @@ async fn published(effort: Effort, site: &mut Site) -> anyhow::Result<f64> {
     Ok(measured::<Measured>(&mut source).await?.rate)
 }
 
-fn compared(ours: Vec<f64>, peer: Vec<f64>, reach: f64) -> anyhow::Result<Outcome> {
-    let peer = median(peer);
-    if peer < SLOWEST_PEER {
-        bail!("the hand-written loop makes only {peer:.0} records/s: it is broken");
+fn with_sound_peer(outcome: Outcome) -> anyhow::Result<Outcome> {
+    if outcome.peer < SLOWEST_PEER {
+        bail!("the hand-written loop makes only {:.0} records/s: it is broken", outcome.peer);
     }
-    Ok(Outcome::new(median(ours), peer, "records/s", Reach::AtLeast(reach)))
+    Ok(outcome)
 }
 
 /// The same as `sink`, against the shape of Danube's own connector runtime: a message,

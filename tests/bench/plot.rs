@@ -25,17 +25,23 @@ pub struct Plot {
 pub struct Axis {
     name: &'static str,
     logarithmic: bool,
+    bytes: bool,
 }
 
 impl Axis {
     /// Each step doubles.
     pub fn log(name: &'static str) -> Self {
-        Self { name, logarithmic: true }
+        Self { name, logarithmic: true, bytes: false }
     }
 
     /// From zero.
     pub fn linear(name: &'static str) -> Self {
-        Self { name, logarithmic: false }
+        Self { name, logarithmic: false, bytes: false }
+    }
+
+    /// The same, of bytes.
+    pub fn log_bytes(name: &'static str) -> Self {
+        Self { bytes: true, ..Self::log(name) }
     }
 
     fn place(self, value: f64) -> f64 {
@@ -53,9 +59,12 @@ impl Axis {
     fn label(self, place: f64) -> String {
         let value = if self.logarithmic { place.exp2() } else { place };
         match value {
+            1_048_576.0.. if self.bytes => format!("{:.0} MiB", value.round() / 1_048_576.0),
+            1024.0.. if self.bytes => format!("{:.0} KiB", value.round() / 1024.0),
+            _ if self.bytes => format!("{value:.0} B"),
             1e6.. => format!("{:.3} M", value / 1e6),
             1e4.. => format!("{:.0} k", value / 1e3),
-            10.0.. => format!("{value:.0}"),
+            _ if value >= 10.0 || (value - value.round()).abs() < 0.01 => format!("{value:.0}"),
             _ => format!("{value:.1}"),
         }
     }
@@ -70,6 +79,7 @@ pub fn draw(file: &Path, plot: &Plot) -> anyhow::Result<()> {
     area.fill(&WHITE).map_err(|error| failed(&error))?;
     let mut chart = ChartBuilder::on(&area)
         .margin(16)
+        .margin_right(32)
         .x_label_area_size(44)
         .y_label_area_size(72)
         .build_cartesian_2d(
@@ -79,6 +89,7 @@ pub fn draw(file: &Path, plot: &Plot) -> anyhow::Result<()> {
         .map_err(|error| failed(&error))?;
     chart
         .configure_mesh()
+        .light_line_style(WHITE)
         .x_desc(x.name)
         .y_desc(y.name)
         .x_label_formatter(&|place| x.label(*place))

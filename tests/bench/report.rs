@@ -13,6 +13,8 @@ pub struct Outcome {
     pub peer: f64,
     /// Ours over the peer's.
     pub ratio: f64,
+    /// The ratios of single turns, from the lowest to the highest.
+    pub spread: [f64; 2],
     /// Of what.
     pub unit: &'static str,
     /// What the ratio must reach, or must not exceed.
@@ -30,9 +32,20 @@ pub enum Reach {
 }
 
 impl Outcome {
-    /// Medians against each other.
+    /// One measurement.
     pub fn new(ours: f64, peer: f64, unit: &'static str, reach: Reach) -> Self {
-        Self { ours, peer, ratio: ours / peer, unit, reach }
+        let ratio = ours / peer;
+        Self { ours, peer, ratio, spread: [ratio, ratio], unit, reach }
+    }
+
+    /// The medians of several turns, ours and its peer's each, against each other.
+    pub fn of_turns(turns: Vec<(f64, f64)>, unit: &'static str, reach: Reach) -> Self {
+        let ratios = turns.iter().map(|(ours, peer)| ours / peer);
+        let lowest = ratios.clone().fold(f64::INFINITY, f64::min);
+        let highest = ratios.fold(f64::NEG_INFINITY, f64::max);
+        let (ours, peer) = turns.into_iter().unzip();
+        let spread = [lowest, highest];
+        Self { spread, ..Self::new(median(ours), median(peer), unit, reach) }
     }
 
     /// Whether the reach is kept; `slack` 2 asks for half of it only.

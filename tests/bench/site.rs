@@ -112,7 +112,7 @@ impl Site {
     /// Runs a role to its end.
     pub async fn run(&mut self, arguments: &[&str]) -> anyhow::Result<()> {
         let mut program = self.role(arguments, None)?;
-        let status = tokio::time::timeout(PATIENCE, program.exit()).await??;
+        let status = program.exit_within(PATIENCE).await?;
         if !status.success() {
             bail!("{arguments:?} ended with {status}: {}", text(program.log()));
         }

@@ -30,7 +30,7 @@ pub async fn run(folder: &Path, plots: &Path) -> anyhow::Result<()> {
         rates.push((size as f64, rate));
         megabytes.push((size as f64, rate * size as f64 / 1e6));
     }
-    let payload = |y, points| Plot { x: Axis::log("bytes of a record"), y, points };
+    let payload = |y, points| Plot { x: Axis::log_bytes("a record"), y, points };
     plot::draw(&plots.join("payload-records.svg"), &payload(Axis::log("records/s"), rates))?;
     plot::draw(&plots.join("payload-bytes.svg"), &payload(Axis::log("MB/s"), megabytes))?;
 

@@ -105,9 +105,17 @@ impl Program {
     /// # Errors
     /// When it takes too long.
     pub async fn exit(&mut self) -> anyhow::Result<ExitStatus> {
-        match timeout(PATIENCE, self.child.wait()).await {
+        self.exit_within(PATIENCE).await
+    }
+
+    /// Waits for the end of one that has work to do first.
+    ///
+    /// # Errors
+    /// When it takes longer.
+    pub async fn exit_within(&mut self, patience: Duration) -> anyhow::Result<ExitStatus> {
+        match timeout(patience, self.child.wait()).await {
             Ok(status) => Ok(status?),
-            Err(_) => bail!("{} does not end within {PATIENCE:?}", self.name),
+            Err(_) => bail!("{} does not end within {patience:?}", self.name),
         }
     }
 

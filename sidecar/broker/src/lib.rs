@@ -10,6 +10,7 @@ mod admin;
 mod attachment;
 mod backoff;
 mod cluster;
+mod codec;
 mod config;
 mod delivery;
 mod drain;

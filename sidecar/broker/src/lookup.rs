@@ -9,10 +9,15 @@ use danube_core::proto::{
     health_check_request::ClientType, health_check_response::ClientStatus,
     producer_service_client::ProducerServiceClient,
 };
-use tonic::{Request, Response, Status, client::Grpc, metadata::MetadataValue, transport::Channel};
+use prost::Message;
+use tonic::{
+    Request, Response, Status, client::Grpc, codegen::http::uri::PathAndQuery,
+    metadata::MetadataValue, transport::Channel,
+};
 
 use crate::{
     cluster::{Cluster, Dialed, within},
+    codec::{Encoded, Lean},
     error::{CallError, Cause, Class},
 };
 
@@ -139,6 +144,25 @@ impl Route {
         F: Future<Output = Result<Response<A>, Status>>,
     {
         self.call_within(self.cluster.config().rpc_timeout, call, message, send).await
+    }
+
+    /// Makes a call of which there are many, by its path: see [`crate::codec`].
+    pub(crate) async fn unary<A>(
+        &self,
+        call: &'static str,
+        path: &'static str,
+        message: &impl Message,
+    ) -> Result<A, CallError>
+    where
+        A: Message + Default + Send + 'static,
+    {
+        let mut client = self.bare();
+        let send = |request: Request<Encoded>| async move {
+            client.ready().await.map_err(|error| Status::unavailable(error.to_string()))?;
+            let codec = Lean::of(request.get_ref());
+            client.unary(request, PathAndQuery::from_static(path), codec).await
+        };
+        self.call(call, Encoded::of(message), send).await
     }
 
     async fn call_within<M, A, F>(

@@ -1,16 +1,15 @@
 //! A producer on one partition.
 
 use std::{
-    sync::{Arc, Mutex as StdMutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use danube_core::proto::{
-    DispatchStrategy, ProducerAccessMode, ProducerRequest, SchemaReference, StreamMessage,
-    schema_reference::VersionRef,
+    DispatchStrategy, MessageResponse, ProducerAccessMode, ProducerRequest, SchemaReference,
+    StreamMessage, schema_reference::VersionRef,
 };
 use danube_sidecar_core::record::SchemaRef;
-use tokio::sync::Mutex;
 
 use crate::{
     PublishTrouble,
@@ -19,6 +18,8 @@ use crate::{
     error::{CallError, Class},
     lookup::Route,
 };
+
+const SEND: &str = "/danube.ProducerService/SendMessage";
 
 /// Sends to one partition; created at the broker with the first message, and again
 /// whenever a message fails: the broker gives a known name its old id.
@@ -29,7 +30,9 @@ pub(crate) struct Producer {
     reliable: bool,
     schema_subject: Option<String>,
     session: Mutex<Option<Arc<Session>>>,
-    trouble: StdMutex<Option<PublishTrouble>>,
+    /// Held by who creates the next session: one is enough.
+    creating: tokio::sync::Mutex<()>,
+    trouble: Mutex<Option<PublishTrouble>>,
 }
 
 /// A producer as the broker knows it.
@@ -56,8 +59,9 @@ impl Producer {
                 name: name(number),
                 reliable: spec.reliable,
                 schema_subject: spec.schema_subject.clone(),
-                session: Mutex::new(None),
-                trouble: StdMutex::default(),
+                session: Mutex::default(),
+                creating: tokio::sync::Mutex::default(),
+                trouble: Mutex::default(),
             })
             .collect()
     }
@@ -76,7 +80,7 @@ impl Producer {
     }
 
     /// Sends `message` once. After a failure it is unknown whether it was stored.
-    pub(crate) async fn send(&self, message: &StreamMessage) -> Result<(), CallError> {
+    pub(crate) async fn send(&self, message: &mut StreamMessage) -> Result<(), CallError> {
         let sent = self.send_once(message).await;
         self.note(sent.as_ref().err().map(|error| self.trouble_of(error)));
         sent
@@ -111,37 +115,39 @@ impl Producer {
         }
     }
 
-    async fn send_once(&self, message: &StreamMessage) -> Result<(), CallError> {
+    async fn send_once(&self, message: &mut StreamMessage) -> Result<(), CallError> {
         let session = self.session().await?;
-        let message = session.address(message.clone());
-        let mut producer = session.route.producer();
-        let sent =
-            session
-                .route
-                .call("SendMessage", message, |request| async move {
-                    producer.send_message(request).await
-                })
-                .await;
+        session.address(message);
+        let sent = session.route.unary::<MessageResponse>("SendMessage", SEND, message).await;
         if sent.is_err() {
-            self.end(&session).await;
+            self.end(&session);
         }
         sent.map(drop)
     }
 
     async fn session(&self) -> Result<Arc<Session>, CallError> {
-        let mut current = self.session.lock().await;
-        if let Some(session) = current.as_ref() {
-            return Ok(Arc::clone(session));
+        if let Some(session) = self.current() {
+            return Ok(session);
+        }
+        let _one_creates = self.creating.lock().await;
+        if let Some(session) = self.current() {
+            return Ok(session);
         }
         let session = Arc::new(self.create().await?);
-        Ok(Arc::clone(current.insert(session)))
+        *self.locked() = Some(Arc::clone(&session));
+        Ok(session)
     }
 
-    async fn end(&self, ended: &Arc<Session>) {
-        let mut current = self.session.lock().await;
-        if current.as_ref().is_some_and(|session| Arc::ptr_eq(session, ended)) {
-            *current = None;
-        }
+    fn current(&self) -> Option<Arc<Session>> {
+        self.locked().clone()
+    }
+
+    fn locked(&self) -> MutexGuard<'_, Option<Arc<Session>>> {
+        self.session.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn end(&self, ended: &Arc<Session>) {
+        self.locked().take_if(|session| Arc::ptr_eq(session, ended));
     }
 
     async fn create(&self) -> Result<Session, CallError> {
@@ -177,8 +183,8 @@ impl Producer {
 }
 
 impl Session {
-    /// `message` with what only the broker's answer told.
-    fn address(&self, mut message: StreamMessage) -> StreamMessage {
+    /// Writes into `message` what only the broker's answer told.
+    fn address(&self, message: &mut StreamMessage) {
         if let Some(id) = &mut message.msg_id {
             id.producer_id = self.producer_id;
             id.broker_addr = self.route.broker();
@@ -187,6 +193,5 @@ impl Session {
             message.schema_id = self.schema.map(|schema| schema.schema_id);
             message.schema_version = self.schema.map(|schema| schema.version);
         }
-        message
     }
 }

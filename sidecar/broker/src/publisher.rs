@@ -54,14 +54,14 @@ impl Publisher for TopicPublisher {
 impl TopicPublisher {
     async fn publish_until_confirmed(&self, message: Outbound) -> Result<(), PublishError> {
         let producer = self.partition_of(&message);
-        let message = self.stamp(producer, message);
+        let mut message = self.stamp(producer, message);
         let size = message.encoded_len();
         if size > LARGEST {
             return Err(PublishError::TooLarge { size, limit: LARGEST });
         }
         let mut backoff = Backoff::calls();
         loop {
-            let Err(error) = producer.send(&message).await else { return Ok(()) };
+            let Err(error) = producer.send(&mut message).await else { return Ok(()) };
             if error.class() == Class::Invalid {
                 return Err(PublishError::Invalid { detail: error.to_string() });
             }

@@ -6,14 +6,10 @@ use danube_core::proto::{
     ConsumerRequest, ReceiveRequest, StreamMessage, consumer_request::SubscriptionType,
     health_check_request::ClientType,
 };
-use tonic::{
-    Status, Streaming,
-    codec::{BufferSettings, Codec},
-    codegen::http::uri::PathAndQuery,
-};
-use tonic_prost::{ProstCodec, ProstDecoder, ProstEncoder};
+use tonic::{Status, Streaming, codegen::http::uri::PathAndQuery};
 
 use crate::{
+    codec::{Encoded, Lean},
     config::{SubscriptionKind, SubscriptionSpec},
     error::CallError,
     lookup::Route,
@@ -67,45 +63,18 @@ pub(crate) async fn reopen(route: &Route, id: u64) -> Result<Streaming<StreamMes
 
 /// Opens the stream of a registered consumer.
 pub(crate) async fn open(route: &Route, id: u64) -> Result<Streaming<StreamMessage>, CallError> {
-    let message = ReceiveRequest { request_id: 0, consumer_id: id };
+    let message = Encoded::of(&ReceiveRequest { request_id: 0, consumer_id: id });
     let mut consumer = route.bare();
     route
         .call("ReceiveMessages", message, |request| async move {
             consumer.ready().await.map_err(|error| Status::unavailable(error.to_string()))?;
-            consumer.server_streaming(request, PathAndQuery::from_static(RECEIVE), Receive).await
+            let codec = Lean::of(request.get_ref());
+            consumer.server_streaming(request, PathAndQuery::from_static(RECEIVE), codec).await
         })
         .await
 }
 
 const RECEIVE: &str = "/danube.ConsumerService/ReceiveMessages";
-/// What an idle stream keeps in memory, in either direction: the generated client takes
-/// 8 KiB for each, and there may be thousands of streams. A buffer grows as needed.
-const IDLE_BUFFER: usize = 512;
-/// As the generated client has it.
-const YIELD_AT: usize = 32 * 1024;
-
-/// The generated codec with smaller buffers.
-struct Receive;
-
-impl Codec for Receive {
-    type Encode = ReceiveRequest;
-    type Decode = StreamMessage;
-    type Encoder = ProstEncoder<ReceiveRequest>;
-    type Decoder = ProstDecoder<StreamMessage>;
-
-    fn encoder(&mut self) -> Self::Encoder {
-        ProstCodec::<ReceiveRequest, StreamMessage>::raw_encoder(small_buffers())
-    }
-
-    fn decoder(&mut self) -> Self::Decoder {
-        ProstCodec::<ReceiveRequest, StreamMessage>::raw_decoder(small_buffers())
-    }
-}
-
-fn small_buffers() -> BufferSettings {
-    BufferSettings::new(IDLE_BUFFER, YIELD_AT)
-}
-
 /// Waits until the broker has noticed that the stream was closed: a new one opened
 /// before that would be mistaken for the old.
 pub(crate) async fn closed(route: &Route, id: u64) {

@@ -173,6 +173,14 @@ impl Intake {
         }
     }
 
+    /// When a turn is due that nothing that arrives tells of.
+    pub fn next_wakeup(&self) -> Option<Instant> {
+        match self {
+            Self::PassThrough(intake) => intake.next_wakeup(),
+            Self::Inbox(_) => None,
+        }
+    }
+
     /// Whether records may be offered now: not before the resolution of earlier ones
     /// is written, or a kill of the sidecar would deliver more again than what is
     /// unresolved at workers.

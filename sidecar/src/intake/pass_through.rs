@@ -3,8 +3,16 @@
 //! Danube keeps a few un-acked messages for a subscription, and for a while only.
 //! While nobody could be offered records, the subscriptions are let go of: then no
 //! clock of the broker runs, and everything comes again with the next attach.
+//!
+//! They are also let go of when more came than there is memory for, until half of it
+//! is free again. What waits in memory is not forgotten then, or a connector that
+//! stands still would have it fetched over and over; only where others share the
+//! subscription does it go back, for they can have it.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use danube_sidecar_broker::SubscriptionEvent;
 use danube_sidecar_core::{
@@ -14,6 +22,12 @@ use danube_sidecar_core::{
 use tracing::{debug, warn};
 
 use super::{Arrival, Share, View, subscriptions::Subscriptions, unacked::Unacked};
+use crate::clock::now;
+
+/// How long what went back to a shared subscription is left to the others.
+const LEFT_TO_OTHERS: Duration = Duration::from_secs(1);
+/// How often an operator is told that there is no memory left.
+const TELL_EVERY: Duration = Duration::from_secs(60);
 
 /// The broker keeps the records.
 pub struct PassThrough {
@@ -22,8 +36,10 @@ pub struct PassThrough {
     unacked: Unacked,
     broker_window: usize,
     buffer: Arc<Share>,
-    /// More came than there is memory for.
-    overflowed: bool,
+    /// Since when there is more than there is memory for; none while it fits.
+    overflowed: Option<Instant>,
+    /// When an operator was told so.
+    told: Option<Instant>,
 }
 
 impl PassThrough {
@@ -33,7 +49,7 @@ impl PassThrough {
         buffer: Arc<Share>,
     ) -> Self {
         let unacked = Unacked::default();
-        Self { subscriptions, unacked, broker_window, buffer, overflowed: false }
+        Self { subscriptions, unacked, broker_window, buffer, overflowed: None, told: None }
     }
 
     pub(super) async fn next(&mut self) -> SubscriptionEvent {
@@ -51,7 +67,8 @@ impl PassThrough {
             SubscriptionEvent::Attached { partition } => self.unacked.attached(&partition),
             SubscriptionEvent::Detached { partition, .. } => {
                 // Not earlier: a stream that never closed would not bring them again.
-                if !self.subscriptions.wants_attached() {
+                let kept = self.overflowed.is_some() && self.subscriptions.has_alone(&partition);
+                if !self.subscriptions.wants_attached() && !kept {
                     dispatch.forget_unoffered(&partition);
                 }
             }
@@ -83,8 +100,8 @@ impl PassThrough {
     }
 
     pub(super) fn turn(&mut self, wanted: bool, dispatch: &mut Dispatch) {
-        self.mind_the_buffer(dispatch);
-        let attach = wanted && !self.overflowed;
+        self.mind_the_buffer(now(), dispatch);
+        let attach = wanted && self.overflowed.is_none();
         if !self.subscriptions.want_attached(attach) {
             return;
         }
@@ -97,17 +114,33 @@ impl PassThrough {
     }
 
     /// Lets go beyond the limit, and attaches again below half of it.
-    fn mind_the_buffer(&mut self, dispatch: &Dispatch) {
+    fn mind_the_buffer(&mut self, now: Instant, dispatch: &Dispatch) {
         let held = dispatch.held();
-        if self.overflowed && self.buffer.left(held) > self.buffer.size() / 2 {
-            self.overflowed = false;
-        } else if !self.overflowed && self.buffer.is_full(held) {
-            self.overflowed = true;
-            warn!(
-                bytes = held.bytes,
-                "the records that wait for the connector leave no room in [sidecar] max_buffer_bytes"
-            );
+        if self.overflowed.is_none() && self.buffer.is_full(held) {
+            self.overflowed = Some(now);
+            self.tell(now, held.bytes);
+        } else if self.next_wakeup().is_none_or(|at| at <= now)
+            && self.buffer.left(held) > self.buffer.size() / 2
+        {
+            self.overflowed = None;
         }
+    }
+
+    fn tell(&mut self, now: Instant, bytes: usize) {
+        if self.told.is_some_and(|told| now < told + TELL_EVERY) {
+            return;
+        }
+        self.told = Some(now);
+        warn!(
+            bytes,
+            "the connector is slower than the broker: what waits for it leaves no room in [sidecar] max_buffer_bytes; more is fetched when half of it is free"
+        );
+    }
+
+    /// When something can be done that nothing else tells of.
+    pub(super) fn next_wakeup(&self) -> Option<Instant> {
+        let since = self.overflowed?;
+        self.subscriptions.are_shared().then_some(since + LEFT_TO_OTHERS)
     }
 
     pub(super) fn view(&self) -> View {

@@ -131,6 +131,17 @@ impl Subscriptions {
         self.wants_attached
     }
 
+    /// Whether nobody else gets what this partition has for its subscription.
+    pub(super) fn has_alone(&mut self, partition: &Arc<str>) -> bool {
+        let owner = self.owners.get_mut(partition);
+        owner.is_some_and(|&mut owner| is_exclusive(&self.wanted[owner]))
+    }
+
+    /// Whether others may get what one of them has.
+    pub(super) fn are_shared(&self) -> bool {
+        !self.wanted.iter().all(is_exclusive)
+    }
+
     /// Messages that the broker passed over.
     pub(super) fn gaps(&self) -> u64 {
         self.gaps
@@ -161,6 +172,10 @@ impl Subscriptions {
         let closing = closing.map(|subscription| Pin::into_inner(subscription.inner).close());
         join_all(closing).await;
     }
+}
+
+fn is_exclusive(wanted: &Subscription) -> bool {
+    wanted.kind == SubscriptionKind::Exclusive
 }
 
 fn broker_kind(kind: SubscriptionKind) -> danube_sidecar_broker::SubscriptionKind {

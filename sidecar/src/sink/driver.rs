@@ -101,7 +101,8 @@ impl Driver {
         let now = now();
         let patience = self.alone_since.map(|since| since + self.parts.patience);
         let patience = patience.filter(|&at| at > now);
-        let moments = [self.dispatch.next_wakeup(now), self.deadline, patience];
+        let intake = self.intake.next_wakeup().filter(|&at| at > now);
+        let moments = [self.dispatch.next_wakeup(now), self.deadline, patience, intake];
         moments.into_iter().flatten().min().unwrap_or(now + Duration::from_secs(3600))
     }
 

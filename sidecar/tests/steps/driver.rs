@@ -3,11 +3,12 @@
 use std::{sync::Arc, time::Duration};
 
 use danube_sidecar::{
-    config::Connector,
+    config::{Connector, Subscription, SubscriptionKind},
     intake::Buffers,
     session::{Caller, FromSink, SinkOpen, ToSink},
     sink::{Driver, Parts, Plan, Seat, Sink},
 };
+use danube_sidecar_broker::{DetachReason, SubscriptionEvent};
 use danube_sidecar_core::{
     dispatch::{Departure, Offer},
     outcome::{Failure, Outcome, Results},
@@ -19,7 +20,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::danube::{Script, subscription};
+use crate::danube::{Script, TOPIC, subscription};
 
 const INBOX: InboxSettings =
     InboxSettings { fsync: false, max_bytes: 1 << 20, retain: Duration::ZERO };
@@ -38,6 +39,10 @@ struct Bench {
 
 impl Bench {
     fn new(store: &Store, inbox: Option<InboxSettings>) -> Self {
+        Self::of(subscription(), store, inbox)
+    }
+
+    fn of(wanted: Subscription, store: &Store, inbox: Option<InboxSettings>) -> Self {
         let (script, shutdown) = (Script::default(), CancellationToken::new());
         let parts = Parts {
             danube: Arc::new(script.clone()),
@@ -54,7 +59,7 @@ impl Bench {
         };
         let connector = Connector {
             name: "sink".to_owned(),
-            subscriptions: vec![subscription()],
+            subscriptions: vec![wanted],
             ..Connector::default()
         };
         let (driver, sink) = Driver::prepare(parts, Plan::of_file(connector), None);
@@ -139,6 +144,23 @@ async fn while_nothing_succeeds_the_broker_is_let_go_of() {
     bench.pass(Duration::from_millis(1)).await;
 
     assert!(bench.script.is_let_go());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shared_subscription_that_brought_too_much_is_left_to_the_others_for_a_second() {
+    let wanted = Subscription { kind: SubscriptionKind::Shared, ..subscription() };
+    let bench = Bench::of(wanted, &Store::in_memory().unwrap(), None);
+    bench.script.deliver(0..2000);
+    bench.pass(Duration::from_millis(1)).await;
+    assert!(bench.script.is_let_go());
+    bench
+        .script
+        .say(SubscriptionEvent::Detached { partition: TOPIC.into(), reason: DetachReason::Asked });
+    bench.pass(Duration::from_millis(900)).await;
+    assert!(bench.script.is_let_go());
+
+    bench.pass(Duration::from_millis(100)).await;
+    assert!(!bench.script.is_let_go());
 }
 
 #[tokio::test(start_paused = true)]

@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use danube_sidecar::{
+    config::{Subscription, SubscriptionKind},
     intake::{Arrival, Buffers, Intake, Parts, Stored},
     metrics::SinkMetrics,
 };
@@ -33,13 +34,17 @@ struct Bench {
 
 impl Bench {
     async fn new(inbox: Option<InboxSettings>, memory: usize) -> Self {
+        Self::of(subscription(), inbox, memory).await
+    }
+
+    async fn of(wanted: Subscription, inbox: Option<InboxSettings>, memory: usize) -> Self {
         let (script, store) = (Script::default(), Store::in_memory().unwrap());
         let parts = Parts {
             connector: "sink".to_owned(),
             danube: Arc::new(script.clone()),
             store: store.clone(),
             inbox,
-            subscriptions: vec![subscription()],
+            subscriptions: vec![wanted],
             create_topics: false,
             broker_window: 1000,
             buffer: Arc::new(Buffers::new(memory).share()),
@@ -101,6 +106,10 @@ fn settings() -> Settings {
         max_record_bytes: 1 << 20,
         remember: 1000,
     }
+}
+
+fn detached(reason: DetachReason) -> SubscriptionEvent {
+    SubscriptionEvent::Detached { partition: TOPIC.into(), reason }
 }
 
 fn now() -> std::time::Instant {
@@ -193,7 +202,6 @@ async fn a_stream_that_breaks_forgets_nothing_and_a_detach_that_was_asked_for_wh
     let mut bench = Bench::new(None, 1 << 20).await;
     bench.script.deliver(0..3);
     bench.step().await;
-    let detached = |reason| SubscriptionEvent::Detached { partition: TOPIC.into(), reason };
     bench.script.say(detached(DetachReason::BrokerGone));
     bench.step().await;
     assert_eq!(bench.dispatch.held().records, 3);
@@ -203,6 +211,48 @@ async fn a_stream_that_breaks_forgets_nothing_and_a_detach_that_was_asked_for_wh
     bench.script.say(detached(DetachReason::Asked));
     bench.step().await;
     assert_eq!(bench.dispatch.held().records, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connector_that_stands_still_has_nothing_fetched_again() {
+    let mut bench = Bench::new(None, 20_000).await;
+    bench.script.deliver(0..40);
+    bench.step().await;
+    bench.turn();
+    assert!(bench.script.is_let_go());
+
+    bench.script.say(detached(DetachReason::Asked));
+    bench.step().await;
+    tokio::time::advance(Duration::from_secs(3600)).await;
+    bench.turn();
+
+    assert!(bench.script.is_let_go());
+    assert_eq!(bench.dispatch.held().records, 40);
+
+    bench.resolve_all();
+    bench.turn();
+    assert!(!bench.script.is_let_go());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_there_is_no_memory_for_goes_back_to_a_shared_subscription() {
+    let wanted = Subscription { kind: SubscriptionKind::Shared, ..subscription() };
+    let mut bench = Bench::of(wanted, None, 20_000).await;
+    bench.script.deliver(0..40);
+    bench.step().await;
+    bench.turn();
+
+    bench.script.say(detached(DetachReason::Asked));
+    bench.step().await;
+    bench.turn();
+    assert!(bench.script.is_let_go());
+    assert_eq!(bench.dispatch.held().records, 0);
+
+    let due = bench.intake.next_wakeup().unwrap() - now();
+    assert_eq!(due, Duration::from_secs(1));
+    tokio::time::advance(due).await;
+    bench.turn();
+    assert!(!bench.script.is_let_go());
 }
 
 #[tokio::test(start_paused = true)]

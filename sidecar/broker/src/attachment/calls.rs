@@ -5,12 +5,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use danube_core::proto::{AckRequest, MsgId, health_check_request::ClientType};
+use danube_core::proto::{AckRequest, AckResponse, MsgId, health_check_request::ClientType};
 use futures::{FutureExt, future::BoxFuture, stream::FuturesUnordered};
 
 use super::{Attachment, Leaving, now};
 use crate::{DetachReason, error::CallError};
 
+const ACK: &str = "/danube.ConsumerService/Ack";
 /// Acks of a partition that may be under way at once. The broker's dispatcher
 /// queues 32 commands.
 const MOST_ACKS: usize = 16;
@@ -85,11 +86,8 @@ impl Attachment<'_> {
             subscription_name: self.partition.context.spec.subscription.to_string(),
         };
         let route = self.route.clone();
-        let mut consumer = route.consumer();
         async move {
-            let answer = route
-                .call("Ack", message, |request| async move { consumer.ack(request).await })
-                .await;
+            let answer = route.unary::<AckResponse>("Ack", ACK, &message).await;
             Answer::Acked(offset, answer.map(drop))
         }
         .boxed()

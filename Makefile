@@ -6,13 +6,15 @@ PYTHON := .tools/venv/bin/python
 # What setup installs comes before what the machine may have (mosquitto, buf).
 export PATH := $(CURDIR)/.tools/bin:$(PATH)
 
-.PHONY: help setup demo build test lint test-rust test-languages test-demo chaos test-chaos sabotage bench test-bench doc clean
+.PHONY: help setup demo build test lint test-rust test-languages conformance test-demo chaos test-chaos sabotage bench \
+	test-bench doc clean
 
 help:
 	@echo "make demo    10 000 real flights through Danube into SQLite, with a kill half way (about a minute once built)"
 	@echo "make test    everything that CI checks"
 	@echo "make chaos   kill, stop, cut and starve everything; every record accounted for (ROUNDS=n SEED=s ROUND=k)"
 	@echo "make sabotage  make the code wrong, a patch at a time, and see its test fail"
+	@echo "make conformance  certify the connectors of every language (docs/conformance.md)"
 	@echo "make bench   how fast it is, beside what it replaces (BENCHMARKS.md)"
 	@echo "make lint    formatting, clippy, the protocol, licenses"
 	@echo "make doc     the Rust documentation, in target/doc"
@@ -31,7 +33,7 @@ demo:
 build:
 	cargo build --workspace --all-targets
 
-test: setup lint test-rust test-languages test-demo test-chaos test-bench
+test: setup lint test-rust test-languages conformance test-demo test-chaos test-bench
 
 lint: setup
 	cargo fmt --all --check
@@ -48,7 +50,12 @@ test-rust: setup
 	cargo test --workspace --quiet
 
 test-languages: setup
-	$(PYTHON) -m pytest --quiet tests/plain
+	$(PYTHON) -m pytest --quiet tests/plain tests/conformance
+
+# Every connector over TCP and over a Unix socket; a language that is missing is named, and fails in CI.
+conformance: setup
+	@cargo build --quiet --package danube-sidecar --package file-source
+	@$(PYTHON) tools/conformance
 
 test-demo: setup
 	cargo build --quiet --package danube-sidecar --package file-source

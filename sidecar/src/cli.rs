@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand};
+use danube_sidecar_conformance::ConformanceCommand;
 
 use crate::{
     admin::args::{CheckpointCommand, DlqCommand, ReplayCommand, StatusCommand},
@@ -16,6 +17,7 @@ Examples:
   danube-sidecar run --config sidecar.toml  next to a real broker (danube_service_url in the file)
   danube-sidecar validate --config sidecar.toml
   danube-sidecar publish /default/hello 'hello, Danube'
+  danube-sidecar conformance -- python sink.py   does it keep the protocol?
 
 Connectors dial DANUBE_SIDECAR_ADDRESS (http://127.0.0.1:6670, or unix:///path/to/socket).
 Exit codes: 0 stopped in good order, 1 cannot start or go on, 2 wrong usage or configuration.";
@@ -52,6 +54,8 @@ pub enum Command {
     Replay(ReplayCommand),
     /// Show, set or reset where a source resumes.
     Checkpoint(CheckpointCommand),
+    /// Certify a connector: run it against a scripted sidecar.
+    Conformance(ConformanceCommand),
 }
 
 /// What all commands take.

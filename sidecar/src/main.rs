@@ -10,6 +10,7 @@ use danube_sidecar::{
     config::{self, Config, ConfigError, Environment, Overrides},
     dev, log, publish, summary,
 };
+use danube_sidecar_conformance::{self as conformance, ConformanceCommand};
 use tokio::{
     runtime::{Builder, Handle, Runtime},
     signal::unix::{SignalKind, signal},
@@ -33,6 +34,7 @@ fn main() -> ExitCode {
             Command::Dlq(command) => operate(Tool::Dlq(command)).await,
             Command::Replay(command) => operate(Tool::Replay(command)).await,
             Command::Checkpoint(command) => operate(Tool::Checkpoint(command)).await,
+            Command::Conformance(command) => certify(command).await,
         }
     });
     // Whatever a peer keeps open must not delay the exit.
@@ -109,6 +111,14 @@ async fn send(publish: Publish) -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(error) => fail(1, &error),
+    }
+}
+
+async fn certify(command: ConformanceCommand) -> ExitCode {
+    match conformance::run(&command).await {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => fail(2, &error),
     }
 }
 

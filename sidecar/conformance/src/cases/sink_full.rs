@@ -140,7 +140,7 @@ async fn refused_ends(trial: &mut Trial) -> Verdict {
     trial.sink().await?.end(no_common_version()).await;
     let status = trial.connector.exit(ANSWER).await?;
     ensure(!status.success(), || "it was refused for good, and ended with success".to_owned())?;
-    let said = trial.connector.said();
+    let said = trial.connector.log();
     ensure(said.contains("NO_COMMON_VERSION") || said.contains("version 7"), || {
         "it does not say why it was refused".to_owned()
     })

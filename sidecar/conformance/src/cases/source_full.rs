@@ -248,6 +248,8 @@ async fn stop(trial: &mut Trial) -> Verdict {
     session.demand(5).await?;
     session.until(5).await?;
     trial.connector.signal(Signal::SIGTERM);
+    // What it had read already may still go.
+    session.demand(100).await?;
     drained(&mut session).await?;
     let sent = session.records.len() as u64;
     session.committed(sent).await?;

@@ -119,7 +119,7 @@ def source_record(record: SourceRecord) -> Any:
         topic=record.topic,
         payload=record.payload,
         key=record.key,
-        attributes=record.attributes,
+        attributes=dict(record.attributes),
         position=None
         if position is None
         else _wire.common.Position(source_partition=position.partition, offset=position.offset, metadata=position.metadata),

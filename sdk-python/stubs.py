@@ -18,10 +18,12 @@ def generate() -> None:
         if not (HERE / "src" / "danube").is_dir():
             raise SystemExit(f"stubs: neither {PROTO} nor generated stubs are there")
         return
+    import grpc_tools
     from grpc_tools import protoc
 
     out = HERE / "src"
-    arguments = ["protoc", f"-I{PROTO}", f"--python_out={out}", f"--pyi_out={out}", f"--grpc_python_out={out}"]
+    google = pathlib.Path(grpc_tools.__file__).parent / "_proto"
+    arguments = ["protoc", f"-I{PROTO}", f"-I{google}", f"--python_out={out}", f"--pyi_out={out}", f"--grpc_python_out={out}"]
     if protoc.main([*arguments, *FILES]) != 0:
         raise SystemExit("stubs: protoc failed")
 

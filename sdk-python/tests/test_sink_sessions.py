@@ -5,7 +5,7 @@ import pytest
 
 from connectors import Batches, Singly
 from details import retry_info
-from danube_connector import _reconnect
+from danube_connector import Retry, _reconnect
 from scripted import ScriptedSidecar, ranges, record, running, scenario
 
 KINDS = pytest.mark.parametrize("kind", [Singly, Batches])
@@ -34,8 +34,6 @@ async def test_results_of_a_lost_session_are_dropped_and_its_queue_too(kind):
 
 @scenario
 async def test_a_retry_of_a_lost_session_holds_nothing_in_the_next():
-    from danube_connector import Retry
-
     sink = Batches()
     sink.raises = {"old": Retry()}
     gate = sink.gate("old")

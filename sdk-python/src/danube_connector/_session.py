@@ -119,6 +119,7 @@ class Session:
         self.opened: Any = None
         self.is_open = True
         """Whether what is sent may still arrive."""
+        self._said_drained = False
 
     @property
     def settings(self) -> Dict[str, Any]:
@@ -159,6 +160,12 @@ class Session:
                 await self._call.write(self._service.request(**frame))
             except (grpc.aio.AioRpcError, grpc.aio.BaseError, asyncio.InvalidStateError):
                 self.is_open = False
+
+    async def drained(self) -> None:
+        """Says, once, that nothing is in hand and nothing more will come."""
+        if not self._said_drained:
+            self._said_drained = True
+            await self.send(drained=_wire.common.Drained())
 
     async def receive(self) -> Any:
         """The next frame, or None when the sidecar ended the stream. Raises SessionLost or SidecarRefused.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any, Dict, Optional
 
-from . import _convert, _wire
+from . import _convert
 from ._calls import Thread, start
 from ._changes import Changes
 from ._connection import until_first
@@ -78,7 +78,7 @@ class SinkRun:
         if self.fault is not None:
             await session.send(fault=fault(self.fault))
         else:
-            await session.send(drained=_wire.common.Drained())
+            await session.drained()
         await session.half_close()
         await asyncio.wait({receiving}, timeout=FAREWELL_TIMEOUT)
 
@@ -107,5 +107,4 @@ class _SinkStream(Stream):
 
     async def _drain(self) -> None:
         await self._changes.until(self._worker.is_idle)
-        if not self._stopping.requested:
-            await self.session.send(drained=_wire.common.Drained())
+        await self.session.drained()

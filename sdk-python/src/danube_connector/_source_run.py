@@ -6,7 +6,7 @@ import asyncio
 import logging
 from typing import Any, Iterable, List, Optional
 
-from . import _convert, _wire
+from . import _convert
 from ._calls import Thread, start
 from ._changes import Changes
 from ._connection import until_first
@@ -94,7 +94,7 @@ class SourceRun:
             else:
                 await self._changes.until(lambda: self._outbox.can_send() or self._has_sent_all(stream))
         if self.fault is None:
-            await session.send(drained=_wire.common.Drained())
+            await session.drained()
         await self._changes.until(self.is_finished)
         if self.fault is not None:
             await session.send(fault=fault(self.fault))

@@ -69,7 +69,11 @@ async def serve(connector: Union[Sink, Source], **options: Any) -> None:
         side.start()
         try:
             await keep_connected(sidecar, side, changes)
+        except asyncio.CancelledError:
+            stopping.expire()
+            raise
         finally:
+            stopping.begin()
             await side.end()
             if side.is_open:
                 await _close(connector, thread)

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import signal
 import threading
-from types import FrameType
 from typing import Callable, Iterator, List, Optional
 
 from ._changes import Changes
@@ -62,7 +61,7 @@ class Stopping:
 
         def listener() -> None:
             with contextlib.suppress(RuntimeError):  # The loop is closed: the run has ended.
-                loop.call_soon_threadsafe(self._begin)
+                loop.call_soon_threadsafe(self.begin)
 
         with stop._told(listener):
             try:
@@ -71,14 +70,17 @@ class Stopping:
                 if self._timer is not None:
                     self._timer.cancel()
 
-    def _begin(self) -> None:
+    def begin(self) -> None:
+        """The run ends: from now on its time counts."""
         if self.requested:
             return
         self.requested = True
-        self._timer = asyncio.get_running_loop().call_later(self._timeout, self._expire)
+        self._timer = asyncio.get_running_loop().call_later(self._timeout, self.expire)
         self._changes.notify()
 
-    def _expire(self) -> None:
+    def expire(self) -> None:
+        """The run ends now."""
+        self.requested = True
         self.overdue = True
         self._changes.notify()
 
@@ -91,16 +93,27 @@ def on_signals(stop: Stop) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    numbers = (signal.SIGTERM, signal.SIGINT)
+    loop = asyncio.get_running_loop()
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
 
-    def first(number: int, frame: Optional[FrameType]) -> None:
-        for each in numbers:
-            signal.signal(each, signal.SIG_DFL)
+    def first() -> None:
+        for number in before:
+            signal.signal(number, signal.SIG_DFL)
         stop.request()
 
-    before = {number: signal.signal(number, first) for number in numbers}
+    for number in before:
+        _install(loop, number, first)
     try:
         yield
     finally:
         for number, previous in before.items():
-            signal.signal(number, previous if previous is not None else signal.SIG_DFL)
+            with contextlib.suppress(NotImplementedError):
+                loop.remove_signal_handler(number)
+            signal.signal(number, signal.SIG_DFL if previous is None else previous)
+
+
+def _install(loop: asyncio.AbstractEventLoop, number: signal.Signals, handler: Callable[[], None]) -> None:
+    try:
+        loop.add_signal_handler(number, handler)
+    except NotImplementedError:  # Windows.
+        signal.signal(number, lambda *_: handler())

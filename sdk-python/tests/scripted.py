@@ -66,7 +66,7 @@ class Script:
 
     def fail(self, code: grpc.StatusCode, message: str = "", details: bytes = b"") -> None:
         """Ends the stream with an error."""
-        self.ending.set_result((code, message, [("grpc-status-details-bin", details)] if details else ()))
+        self.ending.set_result((code, message, (("grpc-status-details-bin", details),) if details else ()))
 
     async def opened(self, settings_json: str = "{}", epoch: int = 1, **fields: Any) -> None:
         """Opens the session."""

@@ -107,6 +107,7 @@ class SourceRun:
         except RecordTooLarge as error:
             self._misfit = error
             return
+        self._changes.notify()  # Where nothing waits any more, it is time to poll.
         await session.send(records=frame)
 
     def _has_sent_all(self, stream: _SourceStream) -> bool:

@@ -140,6 +140,7 @@ async def test_emit_waits_for_room_and_tells_of_the_commit():
 
     async def stream(emitter):
         assert emitter.try_emit(source_record("no room")) is None
+        told.put_nowait("no room")
         first = await emitter.emit(source_record("a"))
         assert emitter.try_emit(source_record("no room")) is None
         second = await emitter.emit(source_record("b"))
@@ -152,7 +153,7 @@ async def test_emit_waits_for_room_and_tells_of_the_commit():
 
     async with ScriptedSidecar() as sidecar, running(Pushed(stream), sidecar):
         session = await sidecar.open()
-        await session.probe()
+        assert await within(told.get()) == "no room"
         await session.demand(1)
         assert await session.texts(first=1) == ["a"]
         await session.demand(2)

@@ -103,18 +103,26 @@ async def _close(connector: Union[Sink, Source], thread: Thread) -> None:
 def _checked(connector: Union[Sink, Source], options: Any) -> Options:
     """Finds mistakes before anything is started."""
     if isinstance(connector, Sink):
-        known, base, one, other = SinkOptions, Sink, "process", "process_batch"
+        _check_options(SinkOptions, options)
+        _check_override(connector, Sink, "process", "process_batch")
     elif isinstance(connector, Source):
-        known, base, one, other = SourceOptions, Source, "poll", "stream"
+        _check_options(SourceOptions, options)
+        _check_override(connector, Source, "poll", "stream")
     else:
         raise TypeError(f"the connector is of type {type(connector).__name__}: expected a Sink or a Source")
+    return cast(Options, options)
+
+
+def _check_options(known: type, options: Any) -> None:
     for name in options:
         if name not in known.__annotations__:
             raise TypeError(f"there is no option {name!r}: expected {', '.join(sorted(known.__annotations__))}")
+
+
+def _check_override(connector: Union[Sink, Source], base: type, one: str, other: str) -> None:
     kind = type(connector)
     if (getattr(kind, one) is getattr(base, one)) == (getattr(kind, other) is getattr(base, other)):
         raise TypeError(f"{kind.__name__} has to override either {one} or {other}")
-    return cast(Options, options)
 
 
 def _name(options: Options) -> str:

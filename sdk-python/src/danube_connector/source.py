@@ -49,6 +49,7 @@ class Source:
     def rejected(self, record: SourceRecord, code: str, message: str) -> MaybeAwaitable[None]:
         """A record can never be published ("TOO_LARGE", "UNDECLARED_TOPIC", "SCHEMA_MISMATCH"). Logs a warning by default."""
         log.warning("a record for %r can never be published (%s): %s", record.topic, code, message)
+        return None
 
     def health(self) -> MaybeAwaitable[None]:
         """Checks the external system, within 4 s. Returns when it is well, raises when it is not: the message is for the

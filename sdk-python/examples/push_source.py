@@ -16,8 +16,11 @@ class Events(Source):
                 writer.write(await self.answer(emitter, line))
             writer.close()
 
-        async with await asyncio.start_server(serve, "127.0.0.1", self.port) as server:
-            await server.serve_forever()
+        server = await asyncio.start_server(serve, "127.0.0.1", self.port)
+        try:
+            await asyncio.Event().wait()  # Until the stop cancels it.
+        finally:
+            server.close()
 
     async def answer(self, emitter: Emitter, line: bytes) -> bytes:
         try:

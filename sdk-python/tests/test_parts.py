@@ -13,7 +13,7 @@ from danube_connector._changes import Changes
 from danube_connector._lanes import MOST, HeldLanes
 from danube_connector._outbox import Outbox
 from danube_connector._reconnect import Reconnect
-from danube_connector._session import SessionLost, Sidecar, Unreachable
+from danube_connector._session import SINK, Session, SessionLost, Sidecar, Unreachable
 from danube_connector._status import status_of
 from danube_connector._text import message
 from details import error_info, retry_info
@@ -186,3 +186,15 @@ def test_a_connector_needs_a_name(monkeypatch):
     monkeypatch.delenv("CONNECTOR_NAME", raising=False)
     with pytest.raises(ConfigError, match="CONNECTOR_NAME"):
         run(One())
+
+
+@pytest.mark.parametrize("error", [asyncio.CancelledError(), asyncio.InvalidStateError(), grpc.aio.UsageError()])
+@scenario
+async def test_a_stream_that_was_closed_does_not_end_who_sends(error):
+    class Closed:
+        async def write(self, frame):
+            raise error
+
+    session = Session(SINK, None, Closed())
+    await session.drained()
+    assert not session.is_open

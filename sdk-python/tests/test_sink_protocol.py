@@ -1,5 +1,6 @@
 """What a sink says to the sidecar, and what it makes of what it hears."""
 
+import asyncio
 import threading
 
 import grpc
@@ -132,6 +133,23 @@ async def test_a_probe_is_answered_while_a_record_is_written():
         assert (health.status, health.message) == (common.Health.STATUS_UNHEALTHY, "the disk is full")
         gate.open()
         assert ranges(await session.receive("results")) == [(1, 1)]
+
+
+@scenario
+async def test_a_health_check_that_takes_too_long_is_no_health(monkeypatch):
+    monkeypatch.setattr("danube_connector._health.CHECK_TIMEOUT", 0.01)
+
+    class Stuck(Singly):
+        async def health(self):
+            await asyncio.Event().wait()
+
+    sink = Stuck()
+    async with ScriptedSidecar() as sidecar, running(sink, sidecar):
+        session = await sidecar.open()
+        await session.batch(record("a"))
+        await session.receive("results")
+        health = await session.probe()
+    assert health.status == common.Health.STATUS_UNHEALTHY and "took longer" in health.message
 
 
 @scenario

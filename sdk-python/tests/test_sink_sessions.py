@@ -1,5 +1,7 @@
 """What a sink does when sessions end, and when it has to stop."""
 
+import asyncio
+
 import grpc
 import pytest
 
@@ -151,3 +153,32 @@ async def test_a_sidecar_that_shuts_down_says_when_to_come_back(monkeypatch):
         session.fail(grpc.StatusCode.UNAVAILABLE, "shutting down", retry_info(2500))
         await sidecar.open()
     assert waits == [2.5]
+
+
+@scenario
+async def test_a_stop_in_a_session_that_was_drained_says_so_once():
+    sink = Singly()
+    async with ScriptedSidecar() as sidecar, running(sink, sidecar) as run:
+        session = await sidecar.open()
+        await sink.journal.until("open")
+        await session.send(drain={})
+        await session.receive("drained")
+        run.stop()
+        await session.expect_end()
+        session.end()
+        await run.ended()
+    assert sink.journal.calls == ["open", "close"]
+
+
+@scenario
+async def test_a_run_that_is_cancelled_ends_at_once_and_closes():
+    sink = Singly()
+    gate = sink.gate("a")
+    async with ScriptedSidecar() as sidecar, running(sink, sidecar) as run:
+        session = await sidecar.open()
+        await session.batch(record("a"))
+        await gate.reached()
+        run.task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await run.ended()
+    assert sink.journal.calls == ["open", "close"]

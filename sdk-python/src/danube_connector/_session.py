@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 from dataclasses import dataclass, field
-from typing import Any, Dict, FrozenSet, List, Optional, Tuple
+from typing import Any, Awaitable, Dict, FrozenSet, List, Optional, Tuple
 
 import grpc
 import grpc.aio
 
 from . import _wire
 from ._address import grpc_target
+from ._calls import error_of, start
 from ._status import status_of
 from .errors import ConfigError, SidecarRefused, TakenOver
 
@@ -28,6 +29,8 @@ _REFUSALS = frozenset(
         grpc.StatusCode.UNAUTHENTICATED,
     }
 )
+_STREAM_ERRORS = (grpc.aio.AioRpcError, grpc.aio.BaseError, asyncio.InvalidStateError)
+"""What gRPC raises when something is done with a stream that has ended."""
 _CHANNEL_OPTIONS = (
     ("grpc.default_authority", "localhost"),
     ("grpc.enable_http_proxy", 0),
@@ -154,12 +157,8 @@ class Session:
 
         To cancel this is to cancel the stream."""
         async with self._writing:
-            if not self.is_open:
-                return
-            try:
-                await self._call.write(self._service.request(**frame))
-            except (grpc.aio.AioRpcError, grpc.aio.BaseError, asyncio.InvalidStateError):
-                self.is_open = False
+            if self.is_open:
+                await self._carry_out(self._call.write(self._service.request(**frame)))
 
     async def drained(self) -> None:
         """Says, once, that nothing is in hand and nothing more will come."""
@@ -184,10 +183,22 @@ class Session:
     async def half_close(self) -> None:
         """Says that nothing more is sent."""
         async with self._writing:
-            try:
-                await self._call.done_writing()
-            except (grpc.aio.AioRpcError, grpc.aio.BaseError, asyncio.InvalidStateError):
-                self.is_open = False
+            await self._carry_out(self._call.done_writing())
+
+    async def _carry_out(self, operation: Awaitable[Any]) -> None:
+        """Does something with the stream, in a task of its own: gRPC raises CancelledError out of a stream that was closed, and that
+        must not end who sends."""
+        task = start(operation)
+        try:
+            await asyncio.wait({task})
+        finally:
+            task.cancel()
+        error = error_of(task)
+        if error is None:
+            return
+        self.is_open = False
+        if not task.cancelled() and not isinstance(error, _STREAM_ERRORS):
+            raise error
 
     async def close(self) -> None:
         """Lets go of the stream and its connection."""

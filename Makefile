@@ -51,6 +51,7 @@ test-rust: setup
 
 test-languages: setup
 	$(PYTHON) -m pytest --quiet tests/plain tests/conformance
+	$(PYTHON) -m pytest --quiet sdk-python
 
 # Every connector over TCP and over a Unix socket; a language that is missing is named, and fails in CI.
 conformance: setup
@@ -102,4 +103,4 @@ doc:
 
 clean:
 	rm -rf target .tools
-	git clean -fdX -- examples tests
+	git clean -fdX -- examples tests sdk-python

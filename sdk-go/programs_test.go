@@ -65,9 +65,10 @@ func startProgram(t *testing.T, name, address string, environment ...string) *pr
 	return p
 }
 
+// signal sends a signal, where the process still runs.
 func (p *program) signal(t *testing.T, signal os.Signal) {
 	t.Helper()
-	if err := p.command.Process.Signal(signal); err != nil {
+	if err := p.command.Process.Signal(signal); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		t.Fatal(err)
 	}
 }

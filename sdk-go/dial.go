@@ -56,7 +56,7 @@ func fitsHeader(text string) bool {
 // connect prepares a connection of its own for a session: the pace of dialling is ours, not
 // gRPC's. HTTP/2 keepalive is the server's business.
 func (s *sidecar) connect() (*grpc.ClientConn, error) {
-	return grpc.NewClient("passthrough:///"+s.address.target,
+	return grpc.NewClient("passthrough:///sidecar",
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithContextDialer(s.dial),
 		// What the sidecar's HTTP/2 library accepts on Unix sockets too.

@@ -23,7 +23,7 @@ func emit(t *testing.T, emitter *connector.Emitter, offset uint64, payload strin
 }
 
 func TestAnEmitterHasRoomAsLongAsThereIsDemand(t *testing.T) {
-	sidecar := onTCP(t)
+	sidecar := newSidecar(t)
 	_, _, emitter, _ := startPushed(t, sidecar.address)
 	session := sidecar.openedSource(t)
 	e := emitter()
@@ -42,7 +42,7 @@ func TestAnEmitterHasRoomAsLongAsThereIsDemand(t *testing.T) {
 }
 
 func TestEmitWaitsForRoom(t *testing.T) {
-	sidecar := onTCP(t)
+	sidecar := newSidecar(t)
 	_, _, emitter, _ := startPushed(t, sidecar.address)
 	session := sidecar.openedSource(t)
 	e := emitter()
@@ -65,7 +65,7 @@ func TestEmitWaitsForRoom(t *testing.T) {
 }
 
 func TestAPendingRecordTellsWhatBecameOfIt(t *testing.T) {
-	sidecar := onTCP(t)
+	sidecar := newSidecar(t)
 	running, source, emitter, _ := startPushed(t, sidecar.address)
 	session := sidecar.openedSource(t)
 	demand(t, session, 3)
@@ -98,7 +98,7 @@ func TestAPendingRecordTellsWhatBecameOfIt(t *testing.T) {
 }
 
 func TestPendingRecordsOutliveASession(t *testing.T) {
-	sidecar := onTCP(t)
+	sidecar := newSidecar(t)
 	_, _, emitter, _ := startPushed(t, sidecar.address)
 	first := sidecar.openedSource(t)
 	demand(t, first, 5)
@@ -116,7 +116,7 @@ func TestPendingRecordsOutliveASession(t *testing.T) {
 }
 
 func TestARecordThatNoFrameCanCarryIsAnErrorOfEmit(t *testing.T) {
-	sidecar := onTCP(t)
+	sidecar := newSidecar(t)
 	_, _, emitter, _ := startPushed(t, sidecar.address)
 	session := sidecar.openedSource(t)
 	demand(t, session, 5)
@@ -134,7 +134,7 @@ func TestARecordThatNoFrameCanCarryIsAnErrorOfEmit(t *testing.T) {
 }
 
 func TestAStreamThatReturnsEndsTheRunWhenAllIsCommitted(t *testing.T) {
-	sidecar := onTCP(t)
+	sidecar := newSidecar(t)
 	running, source, emitter, ends := startPushed(t, sidecar.address)
 	session := sidecar.openedSource(t)
 	demand(t, session, 5)
@@ -151,7 +151,7 @@ func TestAStreamThatReturnsEndsTheRunWhenAllIsCommitted(t *testing.T) {
 }
 
 func TestAStreamThatFailsIsToldAndEndsTheRun(t *testing.T) {
-	sidecar, cause := onTCP(t), errors.New("the socket is gone")
+	sidecar, cause := newSidecar(t), errors.New("the socket is gone")
 	running, _, emitter, ends := startPushed(t, sidecar.address)
 	session := sidecar.openedSource(t)
 	emitter()
@@ -167,7 +167,7 @@ func TestAStreamThatFailsIsToldAndEndsTheRun(t *testing.T) {
 }
 
 func TestAStopEndsTheStream(t *testing.T) {
-	sidecar := onTCP(t)
+	sidecar := newSidecar(t)
 	running, source, emitter, _ := startPushed(t, sidecar.address)
 	session := sidecar.openedSource(t)
 	demand(t, session, 5)
@@ -189,7 +189,7 @@ func TestAStopEndsTheStream(t *testing.T) {
 
 func TestManyGoroutinesMayEmit(t *testing.T) {
 	const emitters, each = 8, 50
-	sidecar := onTCP(t)
+	sidecar := newSidecar(t)
 	_, _, emitter, _ := startPushed(t, sidecar.address)
 	session := sidecar.openedSource(t)
 	e := emitter()

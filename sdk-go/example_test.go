@@ -53,7 +53,7 @@ func (t *table) Process(context.Context, connector.Record) error {
 }
 
 func TestTheReadmesWebhooksAnswerWhenARecordIsSafe(t *testing.T) {
-	sidecar, front := onTCP(t), httptest.NewUnstartedServer(nil)
+	sidecar, front := newSidecar(t), httptest.NewUnstartedServer(nil)
 	running := start(t, func(ctx context.Context) error {
 		return connector.RunStreamer(ctx, &webhooks{listener: front.Listener}, sourceOptions(sidecar.address))
 	})
@@ -87,7 +87,7 @@ func TestTheReadmesWebhooksAnswerWhenARecordIsSafe(t *testing.T) {
 }
 
 func TestTheReadmesSettingsComeFromTheSidecar(t *testing.T) {
-	sidecar, sink := onTCP(t), &table{}
+	sidecar, sink := newSidecar(t), &table{}
 	startSink(t, sink, sinkOptions(sidecar.address))
 	session, _ := sidecar.sink(t)
 	sinkOpened(t, session, `{"table": "orders"}`)

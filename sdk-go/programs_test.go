@@ -83,7 +83,7 @@ func (p *program) endsWell(t *testing.T) string {
 }
 
 func TestTheExampleOfASinkPrintsItsRecords(t *testing.T) {
-	sidecar := onTCP(t)
+	sidecar := newSidecar(t)
 	program := startProgram(t, "hello-sink", sidecar.address)
 	session := sidecar.openedSink(t)
 	sendBatch(t, session, offer(1, "hello, Danube"))
@@ -100,7 +100,7 @@ func TestTheExampleOfASinkPrintsItsRecords(t *testing.T) {
 }
 
 func TestTheExampleOfASourceGoesOnWhereItWas(t *testing.T) {
-	sidecar := onTCP(t)
+	sidecar := newSidecar(t)
 	program := startProgram(t, "counter-source", sidecar.address)
 	session := sidecar.openedSource(t, &pb.Position{SourcePartition: "numbers", Offset: 998})
 	demand(t, session, 10)
@@ -114,7 +114,7 @@ func TestTheExampleOfASourceGoesOnWhereItWas(t *testing.T) {
 }
 
 func TestASecondSignalEndsTheProcessAtOnce(t *testing.T) {
-	sidecar := onTCP(t)
+	sidecar := newSidecar(t)
 	file := filepath.Join(t.TempDir(), "journal")
 	program := startProgram(t, "sink", sidecar.address, "CONFORMANCE_FILE="+file, "CONFORMANCE_MODE=single")
 	session := sidecar.openedSink(t)
@@ -148,7 +148,7 @@ func lines(t *testing.T, file string) []string {
 func TestTheConformanceSinkDoesWhatItIsTold(t *testing.T) {
 	for _, mode := range []string{"batch", "single"} {
 		t.Run(mode, func(t *testing.T) {
-			sidecar := onTCP(t)
+			sidecar := newSidecar(t)
 			file := filepath.Join(t.TempDir(), "journal")
 			program := startProgram(t, "sink", sidecar.address, "CONFORMANCE_FILE="+file, "CONFORMANCE_MODE="+mode)
 			session, _ := sidecar.sink(t)
@@ -185,7 +185,7 @@ func TestTheConformanceSinkDoesWhatItIsTold(t *testing.T) {
 func TestTheConformanceSourceNumbersItsRecords(t *testing.T) {
 	for _, mode := range []string{"poll", "push"} {
 		t.Run(mode, func(t *testing.T) {
-			sidecar := onTCP(t)
+			sidecar := newSidecar(t)
 			file := filepath.Join(t.TempDir(), "journal")
 			program := startProgram(t, "source", sidecar.address,
 				"CONFORMANCE_FILE="+file, "CONFORMANCE_MODE="+mode, "CONFORMANCE_END=1")

@@ -47,6 +47,13 @@ type script[Up, Down any] struct {
 	end chan error
 }
 
+// newSidecar listens on a socket of its own: a port may be given to another test, while a connector of this one still
+// looks for its sidecar there.
+func newSidecar(t *testing.T) *scripted {
+	t.Helper()
+	return onUnix(t, socketPath(t))
+}
+
 func onTCP(t *testing.T) *scripted {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")

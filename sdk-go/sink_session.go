@@ -2,6 +2,7 @@ package connector
 
 import (
 	"context"
+	"errors"
 	"sync/atomic"
 	"time"
 
@@ -279,6 +280,10 @@ func (s *sinkSession) admits(record *Record) bool {
 func (s *sinkSession) settle(record *Record, err error) error {
 	if err == nil {
 		s.answers.add(record.deliveryID, nil)
+		return nil
+	}
+	if s.life.calls.Err() != nil && errors.Is(err, context.Canceled) {
+		// We broke it off: that is no failure of the record, which is offered again.
 		return nil
 	}
 	failed := outcomeOf(err)

@@ -18,7 +18,7 @@ import (
 )
 
 func TestBothKindsOfAddressLeadToTheSidecar(t *testing.T) {
-	for name, sidecar := range map[string]*scripted{"tcp": onTCP(t), "unix": onUnix(t, socketPath(t))} {
+	for name, sidecar := range map[string]*scripted{"tcp": onTCP(t), "unix": newSidecar(t)} {
 		t.Run(name, func(t *testing.T) {
 			options := sinkOptions(sidecar.address)
 			options.Runtime.Token = "secret"
@@ -34,7 +34,7 @@ func TestBothKindsOfAddressLeadToTheSidecar(t *testing.T) {
 }
 
 func TestTheEnvironmentSaysWhatTheOptionsDoNot(t *testing.T) {
-	sidecar := onTCP(t)
+	sidecar := newSidecar(t)
 	t.Setenv("DANUBE_SIDECAR_ADDRESS", sidecar.address)
 	t.Setenv("DANUBE_SIDECAR_TOKEN", "from the environment")
 	t.Setenv("CONNECTOR_NAME", "named")
@@ -62,7 +62,7 @@ func TestOptionsThatMakeNoSenseEndTheRunAtOnce(t *testing.T) {
 }
 
 func TestTheSinkIsOpenedOnceBeforeAnyRecord(t *testing.T) {
-	sidecar, sink := onTCP(t), newSink()
+	sidecar, sink := newSidecar(t), newSink()
 	startSink(t, sink, sinkOptions(sidecar.address))
 	first, _ := sidecar.sink(t)
 	sinkOpened(t, first, `{"table": "orders"}`)
@@ -77,7 +77,7 @@ func TestTheSinkIsOpenedOnceBeforeAnyRecord(t *testing.T) {
 }
 
 func TestAnErrorOfOpenEndsTheRun(t *testing.T) {
-	sidecar, sink := onTCP(t), newSink()
+	sidecar, sink := newSidecar(t), newSink()
 	sink.openErr = errors.New("no such table")
 	running := startSink(t, sink, sinkOptions(sidecar.address))
 	session := sidecar.openedSink(t)
@@ -93,7 +93,7 @@ func TestAnErrorOfOpenEndsTheRun(t *testing.T) {
 }
 
 func TestFramesThatItDoesNotKnowAreIgnored(t *testing.T) {
-	sidecar := onTCP(t)
+	sidecar := newSidecar(t)
 	startSink(t, newSink(), sinkOptions(sidecar.address))
 	session := sidecar.openedSink(t)
 	session.send(t, &pb.SinkServiceRunResponse{})
@@ -103,7 +103,7 @@ func TestFramesThatItDoesNotKnowAreIgnored(t *testing.T) {
 }
 
 func TestASessionThatBreaksTheProtocolIsOpenedAgain(t *testing.T) {
-	sidecar, sink := onTCP(t), newSink()
+	sidecar, sink := newSidecar(t), newSink()
 	startSink(t, sink, sinkOptions(sidecar.address))
 	unopened, _ := sidecar.sink(t)
 	sendProbe(t, unopened, 1)
@@ -118,7 +118,7 @@ func TestASessionThatBreaksTheProtocolIsOpenedAgain(t *testing.T) {
 }
 
 func TestResultsOfALostSessionAreNotSentInTheNext(t *testing.T) {
-	sidecar, sink := onTCP(t), newSink()
+	sidecar, sink := newSidecar(t), newSink()
 	sink.gate = make(chan struct{})
 	startSink(t, sink, sinkOptions(sidecar.address))
 	first := sidecar.openedSink(t)
@@ -158,7 +158,7 @@ func TestFourStatusesAreRefusals(t *testing.T) {
 		codes.InvalidArgument, codes.FailedPrecondition, codes.PermissionDenied, codes.Unauthenticated,
 	} {
 		t.Run(code.String(), func(t *testing.T) {
-			sidecar, sink := onTCP(t), newSink()
+			sidecar, sink := newSidecar(t), newSink()
 			running := startSink(t, sink, sinkOptions(sidecar.address))
 			session, _ := sidecar.sink(t)
 			answer, err := status.New(code, "topic /default/x").WithDetails(&errdetails.ErrorInfo{Reason: "TOPIC_NOT_ALLOWED"})
@@ -183,7 +183,7 @@ func TestFourStatusesAreRefusals(t *testing.T) {
 }
 
 func TestADrainFinishesWhatIsInHandAndComesBack(t *testing.T) {
-	sidecar, sink := onTCP(t), newSink()
+	sidecar, sink := newSidecar(t), newSink()
 	sink.gate = make(chan struct{})
 	startSink(t, sink, sinkOptions(sidecar.address))
 	session := sidecar.openedSink(t)
@@ -206,7 +206,7 @@ func TestADrainFinishesWhatIsInHandAndComesBack(t *testing.T) {
 }
 
 func TestAStopFinishesWhatIsInHandAndLeaves(t *testing.T) {
-	sidecar, sink := onTCP(t), newSink()
+	sidecar, sink := newSidecar(t), newSink()
 	sink.gate = make(chan struct{})
 	running := startSink(t, sink, sinkOptions(sidecar.address))
 	session := sidecar.openedSink(t)
@@ -227,7 +227,7 @@ func TestAStopFinishesWhatIsInHandAndLeaves(t *testing.T) {
 }
 
 func TestAfterAStopNothingNewIsTaken(t *testing.T) {
-	sidecar, sink := onTCP(t), newSink()
+	sidecar, sink := newSidecar(t), newSink()
 	sink.gate = make(chan struct{})
 	running := startSink(t, sink, sinkOptions(sidecar.address))
 	session := sidecar.openedSink(t)
@@ -248,7 +248,7 @@ func TestAfterAStopNothingNewIsTaken(t *testing.T) {
 }
 
 func TestACallThatDoesNotReturnIsLeftWhenTheStopTimeoutIsOver(t *testing.T) {
-	sidecar, sink := onTCP(t), newSink()
+	sidecar, sink := newSidecar(t), newSink()
 	sink.gate = make(chan struct{})
 	options := sinkOptions(sidecar.address)
 	options.Runtime.StopTimeout = 10 * time.Millisecond
@@ -275,7 +275,7 @@ func TestAStopWhileNoSidecarIsThereEndsTheRun(t *testing.T) {
 }
 
 func TestASignalStopsTheSink(t *testing.T) {
-	sidecar, sink := onTCP(t), newSink()
+	sidecar, sink := newSidecar(t), newSink()
 	options := sinkOptions(sidecar.address)
 	options.Runtime.NoSignals = false
 	running := startSink(t, sink, options)
@@ -294,7 +294,7 @@ func TestASignalStopsTheSink(t *testing.T) {
 
 func TestManyBatchesAreAnsweredOnceEach(t *testing.T) {
 	const batches, size = 50, 100
-	sidecar, sink := onTCP(t), newSink()
+	sidecar, sink := newSidecar(t), newSink()
 	sink.answer = byWord
 	startSink(t, sink, sinkOptions(sidecar.address))
 	session := sidecar.openedSink(t)

@@ -32,7 +32,7 @@ func byWord(record connector.Record) error {
 func TestEveryRecordIsAnsweredOnceWithItsOutcome(t *testing.T) {
 	for _, mode := range []string{"single", "batch"} {
 		t.Run(mode, func(t *testing.T) {
-			sidecar, sink := onTCP(t), newSink()
+			sidecar, sink := newSidecar(t), newSink()
 			sink.answer = byWord
 			if mode == "single" {
 				startSink(t, sink, sinkOptions(sidecar.address))
@@ -51,7 +51,7 @@ func TestEveryRecordIsAnsweredOnceWithItsOutcome(t *testing.T) {
 }
 
 func TestAFailureTellsWhenAndWhy(t *testing.T) {
-	sidecar, sink := onTCP(t), newSink()
+	sidecar, sink := newSidecar(t), newSink()
 	sink.answer = byWord
 	startBatchSink(t, &batchSink{testSink: sink}, sinkOptions(sidecar.address))
 	session := sidecar.openedSink(t)
@@ -67,7 +67,7 @@ func TestAFailureTellsWhenAndWhy(t *testing.T) {
 }
 
 func TestAnErrorOfTheWholeBatchIsARetryOfEachRecord(t *testing.T) {
-	sidecar, sink := onTCP(t), newSink()
+	sidecar, sink := newSidecar(t), newSink()
 	startBatchSink(t, &batchSink{testSink: sink, whole: errors.New("no database")}, sinkOptions(sidecar.address))
 	session := sidecar.openedSink(t)
 	sendBatch(t, session, offer(1, "a"), offer(2, "b"))
@@ -76,7 +76,7 @@ func TestAnErrorOfTheWholeBatchIsARetryOfEachRecord(t *testing.T) {
 }
 
 func TestRecordsBehindARetryAreHeldUntilItIsOfferedAgain(t *testing.T) {
-	sidecar, sink := onTCP(t), newSink()
+	sidecar, sink := newSidecar(t), newSink()
 	sink.answer = byWord
 	startSink(t, sink, sinkOptions(sidecar.address))
 	session := sidecar.openedSink(t)
@@ -95,7 +95,7 @@ func TestRecordsBehindARetryAreHeldUntilItIsOfferedAgain(t *testing.T) {
 }
 
 func TestABatchMayNotOvertakeARetryOfAnEarlierBatch(t *testing.T) {
-	sidecar, sink := onTCP(t), newSink()
+	sidecar, sink := newSidecar(t), newSink()
 	sink.answer = byWord
 	startBatchSink(t, &batchSink{testSink: sink}, sinkOptions(sidecar.address))
 	session := sidecar.openedSink(t)
@@ -107,7 +107,7 @@ func TestABatchMayNotOvertakeARetryOfAnEarlierBatch(t *testing.T) {
 }
 
 func TestARecordThatTakesItsTimeDoesNotHoldTheAnswersOfOthers(t *testing.T) {
-	sidecar, sink := onTCP(t), newSink()
+	sidecar, sink := newSidecar(t), newSink()
 	sink.gate = make(chan struct{}, 1)
 	sink.gate <- struct{}{}
 	startSink(t, sink, sinkOptions(sidecar.address))
@@ -120,7 +120,7 @@ func TestARecordThatTakesItsTimeDoesNotHoldTheAnswersOfOthers(t *testing.T) {
 }
 
 func TestProbesAreAnsweredWhileTheSinkWrites(t *testing.T) {
-	sidecar, sink := onTCP(t), newSink()
+	sidecar, sink := newSidecar(t), newSink()
 	sink.gate, sink.health = make(chan struct{}), errors.New("no database")
 	startBatchSink(t, &batchSink{testSink: sink}, sinkOptions(sidecar.address))
 	session := sidecar.openedSink(t)
@@ -137,7 +137,7 @@ func TestProbesAreAnsweredWhileTheSinkWrites(t *testing.T) {
 }
 
 func TestASinkWithoutAHealthCheckIsHealthy(t *testing.T) {
-	sidecar := onTCP(t)
+	sidecar := newSidecar(t)
 	startSink(t, struct{ connector.Sink }{newSink()}, sinkOptions(sidecar.address))
 	session := sidecar.openedSink(t)
 	sendProbe(t, session, 5)
@@ -148,7 +148,7 @@ func TestASinkWithoutAHealthCheckIsHealthy(t *testing.T) {
 }
 
 func TestAFatalErrorIsToldAndEndsTheRun(t *testing.T) {
-	sidecar, sink := onTCP(t), newSink()
+	sidecar, sink := newSidecar(t), newSink()
 	sink.answer = byWord
 	running := startSink(t, sink, sinkOptions(sidecar.address))
 	session := sidecar.openedSink(t)
@@ -168,7 +168,7 @@ func TestAFatalErrorIsToldAndEndsTheRun(t *testing.T) {
 }
 
 func TestAWrongNumberOfAnswersIsFatal(t *testing.T) {
-	sidecar := onTCP(t)
+	sidecar := newSidecar(t)
 	running := startBatchSink(t, miscounting{}, sinkOptions(sidecar.address))
 	session := sidecar.openedSink(t)
 	sendBatch(t, session, offer(1, "a"), offer(2, "b"))
@@ -183,7 +183,7 @@ func TestAWrongNumberOfAnswersIsFatal(t *testing.T) {
 }
 
 func TestARecordOffersWhatTheSidecarSays(t *testing.T) {
-	sidecar, sink := onTCP(t), newSink()
+	sidecar, sink := newSidecar(t), newSink()
 	records := make(chan connector.Record, 10)
 	sink.answer = func(record connector.Record) error { records <- record; return nil }
 	startSink(t, sink, sinkOptions(sidecar.address))
@@ -226,7 +226,7 @@ func TestARecordOffersWhatTheSidecarSays(t *testing.T) {
 }
 
 func TestOpenSaysWhatTheOptionsSayAndNoMore(t *testing.T) {
-	sidecar := onTCP(t)
+	sidecar := newSidecar(t)
 	startSink(t, newSink(), sinkOptions(sidecar.address))
 	_, open := sidecar.sink(t)
 	if open.GetConnector() != "under-test" || open.GetMinProtocolVersion() != 1 || open.GetMaxProtocolVersion() != 1 ||

@@ -16,7 +16,7 @@ import (
 )
 
 func TestNothingIsPolledWithoutDemandOrSentBeyondIt(t *testing.T) {
-	sidecar, source := onTCP(t), newPolled(brings(1, "a", "b", "c"), brings(4, "d"))
+	sidecar, source := newSidecar(t), newPolled(brings(1, "a", "b", "c"), brings(4, "d"))
 	startSource(t, source, sourceOptions(sidecar.address))
 	session := sidecar.openedSource(t)
 	source.until(t, "restore")
@@ -32,7 +32,7 @@ func TestNothingIsPolledWithoutDemandOrSentBeyondIt(t *testing.T) {
 }
 
 func TestTheRecordThatReachesTheDemandInBytesIsTheLast(t *testing.T) {
-	sidecar := onTCP(t)
+	sidecar := newSidecar(t)
 	startSource(t, newPolled(brings(1, "aaaa", "bbbb")), sourceOptions(sidecar.address))
 	session := sidecar.openedSource(t)
 	demandBytes(t, session, 10, 1)
@@ -43,7 +43,7 @@ func TestTheRecordThatReachesTheDemandInBytesIsTheLast(t *testing.T) {
 }
 
 func TestARecordCarriesWhatTheSourceGaveIt(t *testing.T) {
-	sidecar := onTCP(t)
+	sidecar := newSidecar(t)
 	poll := func() ([]connector.SourceRecord, error) {
 		record := numbered(3, "x")
 		record.Key, record.Attributes = connector.Key("k"), map[string]string{"a": "1"}
@@ -68,7 +68,7 @@ func TestARecordCarriesWhatTheSourceGaveIt(t *testing.T) {
 }
 
 func TestWhatIsCommittedIsToldInOrder(t *testing.T) {
-	sidecar, source := onTCP(t), newPolled(brings(1, "a", "b", "c"))
+	sidecar, source := newSidecar(t), newPolled(brings(1, "a", "b", "c"))
 	startSource(t, source, sourceOptions(sidecar.address))
 	session := sidecar.openedSource(t)
 	demand(t, session, 5)
@@ -81,7 +81,7 @@ func TestWhatIsCommittedIsToldInOrder(t *testing.T) {
 }
 
 func TestTheCommitHookIsNotCalledDuringAPoll(t *testing.T) {
-	sidecar, started, gate := onTCP(t), make(chan struct{}), make(chan struct{})
+	sidecar, started, gate := newSidecar(t), make(chan struct{}), make(chan struct{})
 	source := newPolled(brings(1, "a"))
 	source.polls <- func() ([]connector.SourceRecord, error) {
 		close(started)
@@ -103,7 +103,7 @@ func TestTheCommitHookIsNotCalledDuringAPoll(t *testing.T) {
 }
 
 func TestWhatWasNotCommittedIsSentAgainNumberedFromOne(t *testing.T) {
-	sidecar, source := onTCP(t), newPolled(brings(1, "a", "b", "c"))
+	sidecar, source := newSidecar(t), newPolled(brings(1, "a", "b", "c"))
 	startSource(t, source, sourceOptions(sidecar.address))
 	first := sidecar.openedSource(t)
 	demand(t, first, 3)
@@ -122,7 +122,7 @@ func TestWhatWasNotCommittedIsSentAgainNumberedFromOne(t *testing.T) {
 }
 
 func TestWhatThePositionsShowToBeCommittedIsNotSentAgain(t *testing.T) {
-	sidecar, source := onTCP(t), newPolled(brings(1, "a", "b", "c"))
+	sidecar, source := newSidecar(t), newPolled(brings(1, "a", "b", "c"))
 	startSource(t, source, sourceOptions(sidecar.address))
 	first := sidecar.openedSource(t)
 	demand(t, first, 3)
@@ -139,7 +139,7 @@ func TestWhatThePositionsShowToBeCommittedIsNotSentAgain(t *testing.T) {
 }
 
 func TestASourceIsRestoredOnce(t *testing.T) {
-	sidecar, source := onTCP(t), newPolled(brings(1, "a"))
+	sidecar, source := newSidecar(t), newPolled(brings(1, "a"))
 	startSource(t, source, sourceOptions(sidecar.address))
 	first := sidecar.openedSource(t, &pb.Position{SourcePartition: "file", Offset: 42})
 	source.until(t, "restore file:42")
@@ -152,7 +152,7 @@ func TestASourceIsRestoredOnce(t *testing.T) {
 }
 
 func TestARejectedRecordIsToldByItsNumber(t *testing.T) {
-	sidecar, source := onTCP(t), newPolled(brings(1, "a", "b"))
+	sidecar, source := newSidecar(t), newPolled(brings(1, "a", "b"))
 	startSource(t, source, sourceOptions(sidecar.address))
 	session := sidecar.openedSource(t)
 	demand(t, session, 2)
@@ -167,7 +167,7 @@ func TestARejectedRecordIsToldByItsNumber(t *testing.T) {
 }
 
 func TestADrainSendsNothingNewAndTheSourceComesBack(t *testing.T) {
-	sidecar, source := onTCP(t), newPolled(brings(1, "a", "b"))
+	sidecar, source := newSidecar(t), newPolled(brings(1, "a", "b"))
 	startSource(t, source, sourceOptions(sidecar.address))
 	session := sidecar.openedSource(t)
 	demand(t, session, 1)
@@ -186,7 +186,7 @@ func TestADrainSendsNothingNewAndTheSourceComesBack(t *testing.T) {
 }
 
 func TestAStopWaitsUntilWhatIsInHandIsCommitted(t *testing.T) {
-	sidecar, source := onTCP(t), newPolled(brings(1, "a", "b"))
+	sidecar, source := newSidecar(t), newPolled(brings(1, "a", "b"))
 	running := startSource(t, source, sourceOptions(sidecar.address))
 	session := sidecar.openedSource(t)
 	demand(t, session, 1)
@@ -205,7 +205,7 @@ func TestAStopWaitsUntilWhatIsInHandIsCommitted(t *testing.T) {
 }
 
 func TestAStopWithoutCommitsEndsWhenTheTimeIsOver(t *testing.T) {
-	sidecar, source := onTCP(t), newPolled(brings(1, "a"))
+	sidecar, source := newSidecar(t), newPolled(brings(1, "a"))
 	options := sourceOptions(sidecar.address)
 	options.Runtime.StopTimeout = 50 * time.Millisecond
 	running := startSource(t, source, options)
@@ -244,7 +244,7 @@ func TestAStopWhileTheSidecarIsAwayWaitsForItToTakeWhatIsInHand(t *testing.T) {
 }
 
 func TestASourceThatEndsIsOverWhenAllIsCommitted(t *testing.T) {
-	sidecar := onTCP(t)
+	sidecar := newSidecar(t)
 	last := func() ([]connector.SourceRecord, error) {
 		return []connector.SourceRecord{numbered(2, "b")}, io.EOF
 	}
@@ -263,7 +263,7 @@ func TestASourceThatEndsIsOverWhenAllIsCommitted(t *testing.T) {
 }
 
 func TestAPollThatFailsIsCalledAgain(t *testing.T) {
-	sidecar := onTCP(t)
+	sidecar := newSidecar(t)
 	failing := fails(connector.Retry(errors.New("timeout")).After(time.Millisecond))
 	startSource(t, newPolled(failing, brings(1, "a")), sourceOptions(sidecar.address))
 	session := sidecar.openedSource(t)
@@ -273,7 +273,7 @@ func TestAPollThatFailsIsCalledAgain(t *testing.T) {
 }
 
 func TestAFatalPollIsToldAndEndsTheRun(t *testing.T) {
-	sidecar, cause := onTCP(t), errors.New("the file is gone")
+	sidecar, cause := newSidecar(t), errors.New("the file is gone")
 	source := newPolled(fails(connector.Fatal(cause).WithCode("GONE")))
 	running := startSource(t, source, sourceOptions(sidecar.address))
 	session := sidecar.openedSource(t)
@@ -294,7 +294,7 @@ func TestAPolledRecordThatNoFrameCanCarryEndsTheRun(t *testing.T) {
 		"TOO_LARGE": numbered(1, strings.Repeat("x", 4<<20)), "INVALID_RECORD": {Topic: "\xff"},
 	} {
 		t.Run(code, func(t *testing.T) {
-			sidecar := onTCP(t)
+			sidecar := newSidecar(t)
 			poll := func() ([]connector.SourceRecord, error) { return []connector.SourceRecord{record}, nil }
 			running := startSource(t, newPolled(poll), sourceOptions(sidecar.address))
 			session := sidecar.openedSource(t)
@@ -311,7 +311,7 @@ func TestAPolledRecordThatNoFrameCanCarryEndsTheRun(t *testing.T) {
 }
 
 func TestAnotherProcessThatTakesOverEndsTheRun(t *testing.T) {
-	sidecar, source := onTCP(t), newPolled()
+	sidecar, source := newSidecar(t), newPolled()
 	running := startSource(t, source, sourceOptions(sidecar.address))
 	session := sidecar.openedSource(t)
 	session.end <- status.Error(codes.Aborted, "superseded by epoch 8")
@@ -322,7 +322,7 @@ func TestAnotherProcessThatTakesOverEndsTheRun(t *testing.T) {
 }
 
 func TestASidecarThatCommitsWhatWasNotSentIsLeft(t *testing.T) {
-	sidecar := onTCP(t)
+	sidecar := newSidecar(t)
 	startSource(t, newPolled(brings(1, "a")), sourceOptions(sidecar.address))
 	session := sidecar.openedSource(t)
 	demand(t, session, 1)
@@ -335,7 +335,7 @@ func TestASidecarThatCommitsWhatWasNotSentIsLeft(t *testing.T) {
 }
 
 func TestAFatalCommitHookEndsTheRun(t *testing.T) {
-	sidecar, source := onTCP(t), newPolled(brings(1, "a"))
+	sidecar, source := newSidecar(t), newPolled(brings(1, "a"))
 	source.commitErr = connector.Fatal(errors.New("no disk"))
 	running := startSource(t, source, sourceOptions(sidecar.address))
 	session := sidecar.openedSource(t)
@@ -353,7 +353,7 @@ func TestAFatalCommitHookEndsTheRun(t *testing.T) {
 }
 
 func TestAPollIsInterruptedByAStopAndWhatItReturnsIsPublished(t *testing.T) {
-	sidecar, source := onTCP(t), &waiting{started: make(chan struct{})}
+	sidecar, source := newSidecar(t), &waiting{started: make(chan struct{})}
 	running := startSource(t, source, sourceOptions(sidecar.address))
 	session := sidecar.openedSource(t)
 	demand(t, session, 5)

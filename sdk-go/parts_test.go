@@ -178,6 +178,20 @@ func TestAbortedEndsASourceOnly(t *testing.T) {
 	}
 }
 
+func TestDemandIsSpentToTheLastByteAndNeverShrinks(t *testing.T) {
+	var demand demand
+	demand.update(&pb.SourceDemand{Records: 3, Bytes: 100})
+	demand.update(&pb.SourceDemand{Records: 1, Bytes: 1})
+	demand.spend(99)
+	if !demand.isOpen(0, 0) || demand.isOpen(0, 1) || demand.isOpen(2, 0) {
+		t.Fatal("there is a byte left, and two records")
+	}
+	demand.spend(1)
+	if demand.isOpen(0, 0) {
+		t.Fatal("nothing is left")
+	}
+}
+
 func TestTheSizeOfARecordIsTheSidecars(t *testing.T) {
 	plain := encodedSize(&pb.SourceRecord{Attributes: map[string]string{"a": "b"}})
 	if empty := encodedSize(&pb.SourceRecord{Attributes: map[string]string{"a": ""}}); empty != plain-3 {

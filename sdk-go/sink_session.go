@@ -83,6 +83,8 @@ func runSinkSession(r *run, writer sinkWriter, open *pb.SinkOpen) error {
 		lanes:    newHeldLanes(),
 		failures: failureLog{log: r.log},
 	}
+	// It runs only while answers wait.
+	s.flushAt.Stop()
 	defer s.flushAt.Stop()
 	return s.serve()
 }

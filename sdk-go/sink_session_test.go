@@ -205,6 +205,21 @@ func TestADrainFinishesWhatIsInHandAndComesBack(t *testing.T) {
 	sidecar.openedSink(t)
 }
 
+func TestAStopAfterADrainDoesNotSayDrainedTwice(t *testing.T) {
+	sidecar := newSidecar(t)
+	running := startSink(t, newSink(), sinkOptions(sidecar.address))
+	session := sidecar.openedSink(t)
+	sendDrain(t, session)
+	if frame := session.next(t); frame.GetDrained() == nil {
+		t.Fatalf("expected drained, got %v", frame)
+	}
+	running.stop()
+	session.hangsUp(t)
+	session.end <- nil
+
+	running.endsWell(t)
+}
+
 func TestAStopFinishesWhatIsInHandAndLeaves(t *testing.T) {
 	sidecar, sink := newSidecar(t), newSink()
 	sink.gate = make(chan struct{})

@@ -43,12 +43,11 @@ export class Report {
     const { acked, failures } = this;
     this.acked = [];
     this.failures = [];
-    const frames: SinkResults[] = [];
-    for (let at = 0; at === 0 || at < failures.length; at += MOST_FAILURES) {
-      frames.push({ acked: at === 0 ? acked : [], failures: failures.slice(at, at + MOST_FAILURES) });
-    }
     if (acked.length + failures.length === 0) return;
-    for (const frame of frames) await this.send(frame);
+    await this.send({ acked, failures: failures.slice(0, MOST_FAILURES) });
+    for (let at = MOST_FAILURES; at < failures.length; at += MOST_FAILURES) {
+      await this.send({ acked: [], failures: failures.slice(at, at + MOST_FAILURES) });
+    }
   }
 
   /** Forgets what is there. */

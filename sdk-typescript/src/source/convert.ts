@@ -19,7 +19,7 @@ const DEFAULT_LIMIT = (4 << 20) - (64 << 10);
 /** Sources send frames that are encoded already: records are encoded once, however often they are sent. */
 export const METHOD: Method<Uint8Array, SourceServiceRunResponse> = {
   path: SourceServiceService.run.path,
-  requestSerialize: (frame) => Buffer.from(frame.buffer, frame.byteOffset, frame.byteLength),
+  requestSerialize: bufferOf,
   responseDeserialize: SourceServiceService.run.responseDeserialize,
 };
 
@@ -58,11 +58,16 @@ export function recordsFrame(firstNumber: number, records: readonly Uint8Array[]
 export function encoded({ topic, payload, key, attributes, position }: SourceRecord): Uint8Array {
   return WireRecord.encode({
     topic: topic ?? "",
-    payload: Buffer.from(payload as Uint8Array),
+    payload: bufferOf(payload),
     key,
     attributes: { ...attributes },
     position: position && { ...position, metadata: position.metadata },
   }).finish();
+}
+
+function bufferOf(payload: Uint8Array | string): Buffer {
+  if (typeof payload === "string") return Buffer.from(payload);
+  return Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength);
 }
 
 /** A position for the source. */

@@ -63,7 +63,7 @@ export class SourceSession {
     this.stream.each((frame) => this.take(frame));
     this.parts.begin(settingsJson, known);
     this.pump().catch((thrown: unknown) => runtime.stop.fail(asError(thrown)));
-    await this.finish();
+    await this.finish().catch((thrown: unknown) => runtime.stop.fail(asError(thrown)));
     await this.leave();
   }
 

@@ -44,8 +44,8 @@ const hooks: SourceHooks = {
   commit(positions: Position[]) {
     for (const { offset } of positions) append(`committed ${offset}`);
   },
-  rejected({ code, position }: Rejection) {
-    append(`rejected ${position?.offset ?? "-"} ${code}`);
+  rejected({ code, record }: Rejection) {
+    append(`rejected ${record.position?.offset ?? "-"} ${code}`);
   },
   health,
   close: () => append("closed"),

@@ -44,7 +44,7 @@ export class Retry extends ConnectorError {
 /** The record can never be written: it becomes a dead letter. */
 export class Reject extends ConnectorError {
   constructor(message: string, options: FailureOptions = {}) {
-    super(message, options.code ?? "REJECT", options);
+    super(message, options.code ?? "REJECTED", options);
   }
 }
 

@@ -92,14 +92,7 @@ test("the webhook source answers when its record is committed, and 429 where the
   const set = await stage(t);
   const { journal } = start(t, set, "examples/webhook-source", { PORT: "0" });
   const call = await set.sidecar.openSource();
-  const port = async (): Promise<string> => {
-    for (;;) {
-      const line = journal.lines.find((line) => line.startsWith("listening on "));
-      if (line !== undefined) return line.replace("listening on ", "");
-      await new Promise(setImmediate);
-    }
-  };
-  const url = `http://127.0.0.1:${await port()}`;
+  const url = `http://127.0.0.1:${await journal.begins("listening on ")}`;
   const post = async (): Promise<number> => (await fetch(url, { method: "POST", body: "event" })).status;
   assert.equal(await post(), 429);
   call.send({ demand: { records: 1n, bytes: 1n << 40n } });

@@ -168,7 +168,7 @@ test("a rejected record is told to the source, and is among the committed ones l
   void runSource(
     {
       poll: polls(3),
-      rejected: ({ code, position }) => journal.write(`${code} ${position?.offset}`),
+      rejected: ({ code, record }) => journal.write(`${code} ${record.position?.offset} ${record.payload}`),
       commit: (positions) => journal.write(offsets(positions)),
     },
     options,
@@ -181,7 +181,7 @@ test("a rejected record is told to the source, and is among the committed ones l
   call.send({ committed: { number: 3n } });
 
   await journal.has("2 3");
-  assert.deepEqual(journal.lines, ["1", "TOO_LARGE 2", "2 3"]);
+  assert.deepEqual(journal.lines, ["1", "TOO_LARGE 2 2", "2 3"]);
 });
 
 test("a hook that throws stops nothing, unless it is fatal", async (t) => {

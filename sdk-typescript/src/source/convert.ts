@@ -65,6 +65,11 @@ export function encoded({ topic, payload, key, attributes, position }: SourceRec
   }).finish();
 }
 
+/** An encoded record for the source. */
+export function decoded(bytes: Uint8Array): SourceRecord {
+  return WireRecord.decode(bytes);
+}
+
 function bufferOf(payload: Uint8Array | string): Buffer {
   if (typeof payload === "string") return Buffer.from(payload);
   return Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength);

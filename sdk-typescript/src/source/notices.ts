@@ -40,7 +40,6 @@ export class Notices {
 
   /** A record can never be published. */
   rejected(rejection: Rejection): void {
-    this.runtime.log.warn(`a record can never be published (${rejection.code}): ${rejection.message}`);
     if (this.source.rejected === undefined) return;
     this.waiting.push(rejection);
     void this.tell();

@@ -45,6 +45,11 @@ export class Outbox {
     return this.sent - this.committed === this.entries.length;
   }
 
+  /** Whether all that was sent is committed. */
+  get isSafe(): boolean {
+    return this.sent === this.committed;
+  }
+
   /** Whether something waits that may be sent. */
   get canSend(): boolean {
     return !this.isSent && this.isOpen;

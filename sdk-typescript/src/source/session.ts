@@ -78,7 +78,7 @@ export class SourceSession {
     if (broken()) return;
     await this.send();
     await this.drained();
-    const safe = (): boolean => outbox.size === 0 && notices.told;
+    const safe = (): boolean => outbox.isSafe && notices.told;
     await changes.until(() => broken() || stop.overdue || safe());
   }
 
@@ -148,9 +148,12 @@ export class SourceSession {
   }
 
   private reject({ number, code, message }: SourceRejected): void {
-    const entry = this.parts.outbox.at(Number(number));
-    entry?.settle?.(new RecordRejected(code, message));
-    this.parts.notices.rejected({ code, message, position: entry?.position });
+    const { outbox, notices, runtime } = this.parts;
+    const entry = outbox.at(Number(number));
+    runtime.log.warn(`record ${number} can never be published (${code}): ${message}`);
+    if (entry === undefined) return;
+    entry.settle?.(new RecordRejected(code, message));
+    notices.rejected({ code, message, record: convert.decoded(entry.bytes) });
   }
 
   private async answer(probe: Probe): Promise<void> {

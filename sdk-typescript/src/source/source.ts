@@ -32,8 +32,8 @@ export interface Rejection {
   code: string;
   /** What was wrong and what was expected. */
   message: string;
-  /** The record's position, where it has one. */
-  position: Position | undefined;
+  /** The record. */
+  record: SourceRecord;
 }
 
 /** Hooks that every source may have. What they throw is logged, unless it is a {@link Fatal}. */

@@ -25,6 +25,14 @@ export class Journal {
 
   /** Waits until this line was written. */
   async has(line: string): Promise<void> {
-    assert.ok(await this.changes.until(() => this.lines.includes(line), 8_000), `"${line}" in ${this.lines.join(", ")}`);
+    await this.begins(line);
+    assert.ok(this.lines.includes(line), `"${line}" in ${this.lines.join(", ")}`);
+  }
+
+  /** Waits until a line was written that begins so, and returns its rest. */
+  async begins(start: string): Promise<string> {
+    const found = (): string | undefined => this.lines.find((line) => line.startsWith(start));
+    assert.ok(await this.changes.until(() => found() !== undefined, 8_000), `"${start}" in ${this.lines.join(", ")}`);
+    return (found() ?? "").slice(start.length);
   }
 }

@@ -20,7 +20,7 @@ test("emit waits for room, in the order of the calls", async (t) => {
   const set = await stage(t);
   const { emitter } = push(set);
   const call = await set.sidecar.openSource();
-  const { emit } = bound(await emitter);
+  const { emit } = await emitter;
   const journal = new Journal();
   for (const payload of ["a", "b", "c"]) void emit({ payload }).then(() => journal.write(payload));
   call.send(demand(2));
@@ -34,15 +34,11 @@ test("emit waits for room, in the order of the calls", async (t) => {
   assert.deepEqual(await received(call), [[3, "c"]]);
 });
 
-function bound(emitter: Emitter): Emitter {
-  return { emit: (record) => emitter.emit(record), tryEmit: (record) => emitter.tryEmit(record) };
-}
-
 test("tryEmit tells whether there is room", async (t) => {
   const set = await stage(t);
   const { emitter } = push(set);
   const call = await set.sidecar.openSource();
-  const { emit, tryEmit } = bound(await emitter);
+  const { emit, tryEmit } = await emitter;
   assert.equal(tryEmit({ payload: "early" }), undefined);
   call.send(demand(2));
   await emit({ payload: "a" });
@@ -56,7 +52,7 @@ test("an emitted record tells when it is committed, or that it is rejected", asy
   const set = await stage(t);
   const { emitter } = push(set);
   const call = await set.sidecar.openSource();
-  const { emit } = bound(await emitter);
+  const { emit } = await emitter;
   call.send(demand(2));
   const first = await emit({ payload: "a" });
   const second = await emit({ payload: "b" });
@@ -72,7 +68,7 @@ test("what is not committed outlives a cut, and the demand of the next session c
   const set = await stage(t);
   const { emitter } = push(set);
   const first = await set.sidecar.openSource();
-  const { emit, tryEmit } = bound(await emitter);
+  const { emit, tryEmit } = await emitter;
   first.send(demand(2));
   const emitted = await emit({ payload: "a" });
   await emit({ payload: "b" });
@@ -98,7 +94,7 @@ test("a record that fits no frame is an error at its caller", async (t) => {
   const { emitter } = push(set);
   const call = await set.sidecar.source();
   call.send({ opened: { limits: { maxInboundFrameBytes: 1000n } } });
-  const { emit } = bound(await emitter);
+  const { emit } = await emitter;
 
   await assert.rejects(emit({ payload: "x".repeat(1000) }), { name: "RecordTooLarge" });
 });
@@ -107,7 +103,7 @@ test("at the stop those who wait are told so, and what was taken is sent", async
   const set = await stage(t);
   const { emitter, run } = push(set, 100);
   const call = await set.sidecar.openSource();
-  const { emit } = bound(await emitter);
+  const { emit } = await emitter;
   call.send(demand(1));
   const taken = await emit({ payload: "a" });
   const waiting = emit({ payload: "b" });

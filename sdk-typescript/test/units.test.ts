@@ -58,22 +58,14 @@ test("a payload that is no text is not read as one", () => {
 test("backoff doubles from 100 ms to 10 s, with full jitter", () => {
   const longest = [0, 1, 6, 7, 2000].map((failures) => backoff(failures, () => 1));
   assert.deepEqual(longest, [100, 200, 6400, 10_000, 10_000]);
-  assert.equal(
-    backoff(5, () => 0),
-    0,
-  );
+  assert.equal(backoff(5, () => 0), 0);
 });
 
 function patience(): { patience: Patience; lines: string[]; clock: { now: number } } {
   const lines: string[] = [];
   const clock = { now: 0 };
   const log = { info: (line: string) => lines.push(line), warn: (line: string) => lines.push(`warn: ${line}`) };
-  const asked = new Patience(
-    "http://a:1",
-    log as never,
-    () => clock.now,
-    () => 1,
-  );
+  const asked = new Patience("http://a:1", log, () => clock.now, () => 1);
   return { patience: asked, lines, clock };
 }
 

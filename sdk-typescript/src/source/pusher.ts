@@ -56,16 +56,17 @@ export class Pusher implements Feed, Emitter {
     changes.notify();
   }
 
-  async emit(record: SourceRecord): Promise<Emitted> {
+  // Both are bound: a source may hand them on alone.
+  readonly emit = async (record: SourceRecord): Promise<Emitted> => {
     const offer = this.offer(record);
     if (this.waiting.length === 0 && hasRoom(this.parts)) return this.take(offer);
     return new Promise((taken, refused) => this.waiting.push({ offer, taken, refused }));
-  }
+  };
 
-  tryEmit(record: SourceRecord): Emitted | undefined {
+  readonly tryEmit = (record: SourceRecord): Emitted | undefined => {
     const offer = this.offer(record);
     return this.waiting.length === 0 && hasRoom(this.parts) ? this.take(offer) : undefined;
-  }
+  };
 
   private offer(record: SourceRecord): Offer {
     if (this.returned || this.parts.runtime.stop.requested) throw new SourceStopped();

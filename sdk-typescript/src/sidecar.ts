@@ -71,7 +71,7 @@ export class Sidecar {
     };
     signal.addEventListener("abort", giveUp);
     try {
-      const connected = await this.connected(client);
+      const connected = await this.connected(client, signal);
       if (signal.aborted) throw SidecarError.ended();
       stream = this.call(client, method, connected);
       await stream.send(open);
@@ -96,13 +96,13 @@ export class Sidecar {
   }
 
   /** Whether the connection stands. Where the attempt has failed, a call tells why. */
-  private connected(client: Client): Promise<boolean> {
+  private connected(client: Client, signal: AbortSignal): Promise<boolean> {
     const channel = client.getChannel();
     const deadline = Date.now() + CONNECT_LIMIT;
     return new Promise((resolve, reject) => {
       const look = (late?: Error): void => {
         if (late) return reject(SidecarError.unreachable(this.address, `no connection within ${CONNECT_LIMIT / 1000} s`));
-        const state = channel.getConnectivityState(true);
+        const state = channel.getConnectivityState(!signal.aborted);
         if (state === connectivityState.IDLE || state === connectivityState.CONNECTING) {
           channel.watchConnectivityState(state, deadline, look);
         } else {

@@ -91,7 +91,7 @@ export class Sidecar {
       changes: this.changes,
       release: () => client.close(),
       meaning: (error: ServiceError) =>
-        connected ? SidecarError.of(error, this.kind) : SidecarError.unreachable(this.address, error.details),
+        connected ? SidecarError.of(error, this.kind) : SidecarError.unreachable(this.address, lastError(error.details)),
     });
   }
 
@@ -112,6 +112,11 @@ export class Sidecar {
       look();
     });
   }
+}
+
+/** What gRPC says of an attempt that failed, less its own remarks around it. */
+function lastError(details: string): string {
+  return /Last error: (?:Error: )?(.*?)(?: \([^()]*Z\))?\. Resolution note/.exec(details)?.[1] ?? details;
 }
 
 function bearer(token: string): string {

@@ -66,19 +66,20 @@ test("a sidecar that comes later is found, and its absence is logged once", asyn
   const path = `${folder(t)}/sidecar.sock`;
   const journal = new Journal();
   const stopping = new AbortController();
-  const log = { info: () => undefined, warn: (line: string) => journal.write(line) };
+  const log = { info: () => journal.write("open"), warn: journal.write };
   const run = runSink(ignore, { connector: "c", address: `unix:${path}`, signal: stopping.signal, handleSignals: false, log });
   const why = await journal.begins(`no sidecar answers at unix:${path}: `);
-  assert.match(why, /connect ENOENT/);
+  assert.match(why, /^connect ENOENT \S+; trying again until it works$/);
 
   const { sidecar } = await ScriptedSidecar.listen(`unix:${path}`);
   t.after(() => sidecar.close());
   const call = await sidecar.openSink();
+  await journal.has("open");
   stopping.abort();
   assert.ok((await call.next()).drained);
   call.end();
   await run;
-  assert.equal(journal.lines.length, 1);
+  assert.equal(journal.lines.length, 2);
 });
 
 test("the connector gets its settings once, before any record", async (t) => {

@@ -17,9 +17,14 @@ import { append, conformance, connector, health, topic } from "./file.js";
 
 const code = "TOLD_TO";
 
+/** What the record says: a word, and what goes with it. */
+function order(record: SinkRecord): string[] {
+  return record.text().split(/\s+/);
+}
+
 /** Does what the record says; throws what becomes of it unless it is written. */
 async function obey(record: SinkRecord): Promise<void> {
-  const [word, argument] = record.text().split(/\s+/);
+  const [word, argument] = order(record);
   const first = record.attempt === 1;
   if (word === "reject") throw new Reject("told to reject", { code });
   if (word === "filter") throw new Filtered("told to filter", { code });
@@ -34,7 +39,7 @@ async function obey(record: SinkRecord): Promise<void> {
 /** Does what the records say, in their order. */
 async function obeyAll(records: SinkRecord[]): Promise<Outcome[]> {
   // One that makes the whole batch fail does so before any of it is written.
-  const failing = records.find((record) => record.attempt === 1 && record.text().startsWith("error"));
+  const failing = records.find((record) => record.attempt === 1 && order(record)[0] === "error");
   if (failing !== undefined) await obey(failing);
   const outcomes: Outcome[] = [];
   for (const record of records) {

@@ -150,6 +150,24 @@ test("a slow record does not hold the answers of those before it", async (t) => 
   assert.deepEqual([...(await answers(call, 1)).keys()], [3]);
 });
 
+test("a sink that never waits does not keep frames from moving", async (t) => {
+  const { sidecar, options } = await stage(t);
+  const process = (): void => {
+    const until = performance.now() + 60;
+    while (performance.now() < until);
+  };
+  void runSink({ process }, options);
+  const call = await sidecar.openSink();
+  call.send({ batch: { records: [offer(1), offer(2), offer(3), offer(4)] } });
+  call.send({ probe: { probeId: 1n } });
+  let answered = 0;
+  for (let frame = await call.next(); frame.health === undefined; frame = await call.next()) {
+    answered += frame.results?.acked.length ?? 0;
+  }
+
+  assert.ok(answered < 4);
+});
+
 test("batches are handed over one at a time, in order", async (t) => {
   const { sidecar, options } = await stage(t);
   const journal = new Journal();

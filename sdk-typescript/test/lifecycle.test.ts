@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { status } from "@grpc/grpc-js";
 import { runSink, SidecarError, type Outcome, type SinkRecord } from "../src/index.js";
-import { answers, folder, offer, ScriptedSidecar, stage } from "./support/sidecar.js";
+import { answers, folder, offer, ScriptedSidecar, stage, type SinkCall } from "./support/sidecar.js";
 import { details, retryInfo } from "./support/status.js";
 import { Gate, Journal } from "./support/wait.js";
 
@@ -140,6 +140,7 @@ test("probes are answered while a batch is being written", async (t) => {
 test("what an old session's call comes to is never told in a new one, and no call begins before it ends", async (t) => {
   const { sidecar, options } = await stage(t);
   const gate = new Gate();
+  const last = new Gate<SinkCall>();
   const journal = new Journal();
   const processBatch = async (records: SinkRecord[]): Promise<Outcome[]> => {
     journal.write(`begin ${records[0]?.attempt}`);
@@ -153,36 +154,43 @@ test("what an old session's call comes to is never told in a new one, and no cal
   first.send({ batch: { records: [offer(2)] } });
   await journal.has("begin 1");
   first.fail();
-  const second = await sidecar.openSink();
-  second.send({ batch: { records: [offer(11, "", { attempt: 2 }), offer(12, "", { attempt: 2 })] } });
-  second.send({ probe: { probeId: 1n } });
-  assert.ok((await second.next()).health, "nothing is told of the old session");
-  assert.deepEqual(journal.lines, ["begin 1"]);
+  for (const attempt of [2, 3]) {
+    const next = await sidecar.openSink();
+    next.send({ batch: { records: [offer(11, "", { attempt }), offer(12, "", { attempt })] } });
+    next.send({ probe: { probeId: 1n } });
+    assert.ok((await next.next()).health, "nothing is told of the old session");
+    assert.deepEqual(journal.lines, ["begin 1"]);
+    if (attempt === 2) next.fail();
+    else last.open(next);
+  }
+  const session = await last.opened;
   gate.open();
 
-  assert.deepEqual([...(await answers(second, 2)).keys()], [11, 12]);
-  assert.deepEqual(journal.lines, ["begin 1", "end 1", "begin 2", "end 2"]);
+  assert.deepEqual([...(await answers(session, 2)).keys()], [11, 12]);
+  assert.deepEqual(journal.lines, ["begin 1", "end 1", "begin 3", "end 3"]);
 });
 
-test("at a drain what is in hand is finished, then `drained` is sent, and the sink comes back", async (t) => {
-  const { sidecar, options } = await stage(t);
-  const gate = new Gate();
-  void runSink({ process: () => gate.opened }, options);
-  const call = await sidecar.openSink();
-  call.send({ batch: { records: [offer(1)] } });
-  call.send({ batch: { records: [offer(2)] } });
-  call.send({ drain: {} });
-  call.send({ probe: { probeId: 1n } });
-  assert.ok((await call.next()).health, "it does not say `drained` yet");
-  gate.open();
-  assert.equal((await answers(call, 2)).size, 2);
-  assert.ok((await call.next()).drained);
-  call.send({ probe: { probeId: 2n } });
-  assert.ok((await call.next()).health, "it goes on reading");
-  call.end();
+for (const batches of [1, 2]) {
+  test(`at a drain what is in hand, of ${batches}, is finished, then \`drained\` is sent, and the sink comes back`, async (t) => {
+    const { sidecar, options } = await stage(t);
+    const gate = new Gate();
+    void runSink({ process: () => gate.opened }, options);
+    const call = await sidecar.openSink();
+    for (let id = 1; id <= batches; id += 1) call.send({ batch: { records: [offer(id)] } });
+    call.send({ drain: {} });
+    call.send({ probe: { probeId: 1n } });
+    assert.ok((await call.next()).health, "it does not say `drained` yet");
+    gate.open();
+    assert.equal((await answers(call, batches)).size, batches);
+    assert.ok((await call.next()).drained);
+    call.send({ drain: {} });
+    call.send({ probe: { probeId: 2n } });
+    assert.ok((await call.next()).health, "it goes on reading, and does not say it twice");
+    call.end();
 
-  await sidecar.openSink();
-});
+    await sidecar.openSink();
+  });
+}
 
 test("at the stop what is in hand is finished, and nothing new is taken", async (t) => {
   const { sidecar, options, stop } = await stage(t);
@@ -198,6 +206,8 @@ test("at the stop what is in hand is finished, and nothing new is taken", async 
   await journal.has("one");
   stop();
   call.send({ batch: { records: [offer(3, "three")] } });
+  call.send({ probe: { probeId: 1n } });
+  assert.ok((await call.next()).health);
   gate.open();
 
   assert.deepEqual([...(await answers(call, 2)).keys()], [1, 2]);

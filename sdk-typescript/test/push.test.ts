@@ -89,6 +89,24 @@ test("what is not committed outlives a cut, and the demand of the next session c
   assert.deepEqual(await received(second), [[3, "c"]]);
 });
 
+test("at a drain there is room only in the next session", async (t) => {
+  const set = await stage(t);
+  const { emitter } = push(set);
+  const call = await set.sidecar.openSource();
+  const { emit, tryEmit } = await emitter;
+  call.send(demand(9));
+  call.send({ drain: {} });
+  assert.ok((await call.next()).drained);
+  assert.equal(tryEmit({ payload: "a" }), undefined);
+  const emitted = emit({ payload: "b" });
+  call.end();
+  const next = await set.sidecar.openSource();
+  next.send(demand(9));
+  await emitted;
+
+  assert.deepEqual(await received(next), [[1, "b"]]);
+});
+
 test("a record that fits no frame is an error at its caller", async (t) => {
   const set = await stage(t);
   const { emitter } = push(set);

@@ -230,6 +230,7 @@ test("at a drain nothing more is sent, and the rest goes out in the next session
   await received(call);
   call.send({ drain: {} });
   assert.ok((await call.next()).drained);
+  call.send({ drain: {} });
   call.send(MANY);
   call.send({ probe: { probeId: 1n } });
   assert.ok((await call.next()).health, "nothing is sent behind `drained`");

@@ -89,7 +89,6 @@ export class SinkSession {
     const { stop, log } = this.runtime;
     this.left = true;
     this.worker.leave();
-    this.waiting.length = 0;
     this.runtime.changes.notify();
     if (this.stream.ended !== undefined) {
       this.report.drop();

@@ -48,6 +48,8 @@ test("a second signal ends the process at once", async (t) => {
   const set = await stage(t);
   const { child } = start(t, set, "examples/hello-sink");
   const call = await set.sidecar.openSink();
+  call.send({ probe: { probeId: 1n } });
+  assert.ok((await call.next()).health, "it has read `opened`");
   child.kill("SIGINT");
   assert.ok((await call.next()).drained);
   child.kill("SIGTERM");

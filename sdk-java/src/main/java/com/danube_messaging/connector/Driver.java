@@ -1,0 +1,19 @@
+package com.danube_messaging.connector;
+
+/** What is different between sinks and sources. */
+interface Driver {
+    /**
+     * Opens a session and serves until nothing is left to do.
+     *
+     * @throws SessionLost if there is none, or no longer: another one is needed
+     * @throws FatalException if the connector cannot go on
+     */
+    void session(Reconnect reconnect) throws SessionLost;
+
+    /**
+     * Whether nothing is left to do, or no time to do it.
+     *
+     * @throws FatalException if the connector cannot go on
+     */
+    boolean isDone();
+}

@@ -16,4 +16,7 @@ interface Driver {
      * @throws FatalException if the connector cannot go on
      */
     boolean isDone();
+
+    /** The run is over: nothing more is sent. Called once, after the connector's last call but {@code close}. */
+    default void end() {}
 }

@@ -108,6 +108,7 @@ public final class Runner {
             // It may be that what goes on ends only when its resources are closed.
             thread = new ConnectorThread("danube-close-" + run.options().connector(), run.wakeup());
         }
+        driver.end();
         run.health().end();
         close(thread);
     }

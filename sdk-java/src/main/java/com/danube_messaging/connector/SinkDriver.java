@@ -65,9 +65,9 @@ final class SinkDriver implements Driver {
         }
     }
 
-    /** Begins to write a batch, if the connector is there for it. Returns whether it does. */
+    /** Begins to write a batch, unless the connector is still at one of an earlier session. Returns whether it does. */
     boolean write(Writer writer, List<Record> batch) {
-        if (!run.isOpen() || run.thread().isBusy()) {
+        if (run.thread().isBusy()) {
             return false;
         }
         writing = run.thread().call(() -> {

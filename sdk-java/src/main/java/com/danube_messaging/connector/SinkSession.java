@@ -68,6 +68,7 @@ final class SinkSession extends Session<SinkServiceRunRequest, SinkServiceRunRes
 
     @Override
     boolean turn() {
+        boolean isOpen = run().isOpen();
         boolean goesOn = driver.isWriting();
         if (isWriting && !goesOn) {
             isWriting = false;
@@ -83,7 +84,7 @@ final class SinkSession extends Session<SinkServiceRunRequest, SinkServiceRunRes
         if (isDraining() && isIdle) {
             sayDrained();
         }
-        if (!isWriting && !waiting.isEmpty() && driver.write(writer, waiting.peek())) {
+        if (isOpen && !isWriting && !waiting.isEmpty() && driver.write(writer, waiting.peek())) {
             waiting.remove();
             isWriting = true;
         }

@@ -17,6 +17,9 @@ interface Driver {
      */
     boolean isDone();
 
+    /** Whether what is left to do needs the sidecar: else only the connector has to come to an end of something. */
+    boolean needsSession();
+
     /** The run is over: nothing more is sent. Called once, after the connector's last call but {@code close}. */
     default void end() {}
 }

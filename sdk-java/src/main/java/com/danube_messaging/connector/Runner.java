@@ -77,21 +77,21 @@ public final class Runner {
 
     private void serve() {
         Reconnect reconnect = new Reconnect(run.dialer().address());
+        Deadline nextTry = Deadline.now();
         while (!driver.isDone()) {
+            boolean needsSession = driver.needsSession();
+            if (!needsSession || !nextTry.isOver()) {
+                run.await((needsSession ? nextTry : Deadline.NEVER).or(run.stop().deadline()));
+                continue;
+            }
             try {
                 driver.session(reconnect);
                 return;
             } catch (SessionLost lost) {
-                if (!driver.isDone()) {
-                    pause(Deadline.in(reconnect.failed(lost)));
+                if (!driver.isDone() && driver.needsSession()) {
+                    nextTry = Deadline.in(reconnect.failed(lost));
                 }
             }
-        }
-    }
-
-    private void pause(Deadline end) {
-        while (!end.isOver() && !driver.isDone()) {
-            run.await(end.or(run.stop().deadline()));
         }
     }
 
@@ -121,7 +121,7 @@ public final class Runner {
         await(thread, Deadline.in(CLOSE));
         thread.end();
         if (!closing.isDone()) {
-            Run.LOG.log(Level.WARNING, "the connector''s close does not return: it is left");
+            Run.LOG.log(Level.WARNING, "close of the connector does not return: it is left");
             return;
         }
         try {

@@ -29,6 +29,11 @@ final class SinkDriver implements Driver {
     }
 
     @Override
+    public boolean needsSession() {
+        return !run.stop().isRequested();
+    }
+
+    @Override
     public void session(Reconnect reconnect) throws SessionLost {
         SinkServiceRunRequest open = SinkServiceRunRequest.newBuilder().setOpen(Frames.open(options)).build();
         var wire = new Wire<>(run, SinkServiceGrpc.getRunMethod(), open, false);

@@ -94,7 +94,12 @@ final class SourceDriver implements Driver {
     @Override
     public boolean isDone() {
         tend();
-        return run.stop().isOverdue() || (hasSentAll() && outbox.isEmpty() && notices.isIdle());
+        return run.stop().isOverdue() || (!needsSession() && notices.isIdle());
+    }
+
+    @Override
+    public boolean needsSession() {
+        return !hasSentAll() || !outbox.isEmpty();
     }
 
     /** Whether the connector may be asked for records. */

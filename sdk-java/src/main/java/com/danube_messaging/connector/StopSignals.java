@@ -63,9 +63,15 @@ final class StopSignals implements AutoCloseable {
         }
     }
 
+    /** Takes a signal, unless who started the process wants it ignored. */
     private static void take(Signal signal) {
         try {
-            BEFORE.put(signal, Signal.handle(signal, StopSignals::stopAll));
+            SignalHandler before = Signal.handle(signal, StopSignals::stopAll);
+            if (before == SignalHandler.SIG_IGN) {
+                Signal.handle(signal, before);
+            } else {
+                BEFORE.put(signal, before);
+            }
         } catch (IllegalArgumentException e) {
             Run.LOG.log(Level.DEBUG, "the JVM keeps {0} to itself: its shutdown stops the connector", signal);
         }

@@ -1,6 +1,7 @@
 package com.danube_messaging.connector;
 
 import java.lang.System.Logger.Level;
+import java.util.concurrent.RejectedExecutionException;
 
 /** Records that the connector emits, on a thread of its own. */
 final class StreamIntake implements Intake {
@@ -25,14 +26,21 @@ final class StreamIntake implements Intake {
 
     @Override
     public void start() {
-        stream = thread.call(() -> {
-            try {
-                source.stream(outbox);
-            } finally {
-                outbox.stop();
-            }
-            return null;
-        });
+        try {
+            stream = thread.call(this::stream);
+        } catch (RejectedExecutionException e) {
+            // The stop came first.
+            hasEnded = true;
+        }
+    }
+
+    private Void stream() throws Exception {
+        try {
+            source.stream(outbox);
+        } finally {
+            outbox.stop();
+        }
+        return null;
     }
 
     @Override

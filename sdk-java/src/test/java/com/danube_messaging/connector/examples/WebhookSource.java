@@ -53,7 +53,7 @@ public class WebhookSource implements StreamingSource {
         }
     }
 
-    int port() {
+    public int port() {
         return server.getAddress().getPort();
     }
 

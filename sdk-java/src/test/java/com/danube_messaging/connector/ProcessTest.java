@@ -8,6 +8,7 @@ import com.danube_messaging.connector.conformance.SinkMain;
 import com.danube_messaging.connector.conformance.SourceMain;
 import io.grpc.Status;
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
@@ -50,6 +51,14 @@ class ProcessTest extends ConnectorTest {
         return process.exitValue();
     }
 
+    private String log() {
+        try {
+            return Files.readString(folder.resolve("log"));
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+
     private List<String> journal() throws IOException {
         return Files.readAllLines(folder.resolve("journal"));
     }
@@ -79,8 +88,7 @@ class ProcessTest extends ConnectorTest {
         session.batch(record(1, "slow 60000"));
         session.expectSilence();
         terminate();
-        session.batch(record(2, "new"));
-        session.expectSilence();
+        Eventually.holds(() -> log().contains("finishing what is in hand"), "the first signal to be noticed");
 
         terminate();
 
@@ -94,7 +102,7 @@ class ProcessTest extends ConnectorTest {
         sidecar.source().fail(Status.PERMISSION_DENIED.withDescription("no such connector"));
 
         assertEquals(1, exitCode());
-        assertTrue(Files.readString(folder.resolve("log")).contains("no such connector"));
+        assertTrue(log().contains("no such connector"));
         assertEquals(List.of("closed"), journal());
     }
 

@@ -169,6 +169,7 @@ class ReconnectTest extends ConnectorTest {
         });
         thread.start();
         SinkScript session = sidecar.sink().opened();
+        session.expectSilence();
 
         thread.interrupt();
         session.expectDrained();

@@ -5,9 +5,14 @@ import io.grpc.InsecureChannelCredentials;
 import io.grpc.ManagedChannelBuilder;
 import java.net.URI;
 import java.net.URISyntaxException;
+import java.util.logging.Logger;
 
 /** Where the sidecar is. */
 final class Address {
+    /** Complains of an option of grpc's own at each dial of a Unix socket. Held, for the JVM may forget the filter else. */
+    private static final Logger NETTY =
+        Logger.getLogger("io.grpc.netty.shaded.io.netty.bootstrap.Bootstrap");
+
     private final String text;
     /** Null for a TCP address. */
     private final String path;
@@ -62,6 +67,9 @@ final class Address {
         var credentials = InsecureChannelCredentials.create();
         if (path == null) {
             return Grpc.newChannelBuilderForAddress(host, port, credentials);
+        }
+        if (NETTY.getFilter() == null) {
+            NETTY.setFilter(entry -> !entry.getMessage().startsWith("Unknown channel option"));
         }
         return Grpc.newChannelBuilder("unix://" + escaped(path), credentials);
     }

@@ -17,8 +17,14 @@ import java.time.Duration;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Queue;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.TimeUnit;
+import java.util.logging.Handler;
+import java.util.logging.Level;
+import java.util.logging.LogRecord;
+import java.util.logging.Logger;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -112,6 +118,45 @@ class ReconnectTest extends ConnectorTest {
             assertEquals(Map.of(1L, "written"), session.answers(1));
             assertEquals("localhost Bearer secret", late.call());
         }
+    }
+
+    @Test
+    void theDialOfAUnixSocketLeavesNoNoiseInTheLog() throws Exception {
+        Queue<LogRecord> logged = new ConcurrentLinkedQueue<>();
+        Logger netty = Logger.getLogger("io.grpc.netty.shaded.io.netty.bootstrap.Bootstrap");
+        Handler listener = new LogQueue(logged);
+        netty.addHandler(listener);
+        try (ScriptedSidecar unix = ScriptedSidecar.onUnix(folder.resolve("s.sock"))) {
+            start(Connectors.runner(SINK, sinkOptions().address(unix.address()).build()));
+            unix.sink().opened().expectSilence();
+        } finally {
+            netty.removeHandler(listener);
+        }
+
+        assertEquals(List.of(), logged.stream().map(LogRecord::getMessage).toList());
+    }
+
+    /** Keeps warnings. */
+    private static final class LogQueue extends Handler {
+        private final Queue<LogRecord> logged;
+
+        LogQueue(Queue<LogRecord> logged) {
+            this.logged = logged;
+            setLevel(Level.WARNING);
+        }
+
+        @Override
+        public void publish(LogRecord record) {
+            if (isLoggable(record)) {
+                logged.add(record);
+            }
+        }
+
+        @Override
+        public void flush() {}
+
+        @Override
+        public void close() {}
     }
 
     @Test

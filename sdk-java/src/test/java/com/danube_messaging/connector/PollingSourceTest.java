@@ -74,6 +74,8 @@ class PollingSourceTest extends ConnectorTest {
         second.demand(3);
 
         assertEquals(List.of("n2", "n3", "n4"), second.records(3));
+        second.commit(3);
+        Eventually.holds(() -> source.life.contains("committed 4"), "the last commit");
     }
 
     @Test
@@ -138,6 +140,28 @@ class PollingSourceTest extends ConnectorTest {
 
         assertEquals(
             List.of("restore []", "rejected 2 TOO_LARGE", "committed 1", "committed 2", "committed 3"), List.copyOf(source.life));
+    }
+
+    @Test
+    void aRecordThatIsRejectedInTwoSessionsIsToldOnce() throws Exception {
+        Numbers source = Numbers.without(2);
+        start(source);
+        SourceScript first = sidecar.source().opened();
+        first.demand(2);
+        first.records(2);
+        first.reject(2, "TOO_LARGE");
+        first.expectSilence();
+        first.fail(Status.UNAVAILABLE);
+        SourceScript second = sidecar.source().opened();
+        second.demand(2);
+        second.records(2);
+
+        second.reject(2, "TOO_LARGE");
+        second.commit(2);
+        Eventually.holds(() -> source.life.contains("committed 2"), "the last commit");
+
+        assertEquals(
+            List.of("restore []", "rejected 2 TOO_LARGE", "committed 1", "committed 2"), List.copyOf(source.life));
     }
 
     @Test

@@ -52,6 +52,10 @@ test-rust: setup
 test-languages: setup
 	$(PYTHON) -m pytest --quiet tests/plain tests/conformance
 	$(PYTHON) -m pytest --quiet sdk-python
+	cd sdk-go && go vet ./... && go test ./...
+	cd sdk-go && buf generate && git diff --exit-code -- gen
+	cd sdk-typescript && npm test --silent
+	mvn --quiet --batch-mode -Dstyle.color=never --file sdk-java/pom.xml verify
 
 # Every connector over TCP and over a Unix socket; a language that is missing is named, and fails in CI.
 conformance: setup
@@ -103,4 +107,4 @@ doc:
 
 clean:
 	rm -rf target .tools
-	git clean -fdX -- examples tests sdk-python
+	git clean -fdX -- examples tests sdk-python sdk-go sdk-typescript sdk-java

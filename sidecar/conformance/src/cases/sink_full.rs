@@ -287,6 +287,8 @@ async fn probe_while_writing(trial: &mut Trial) -> Verdict {
 
 async fn unhealthy(trial: &mut Trial) -> Verdict {
     let mut session = trial.opened_sink().await?;
+    // Before it is open there is nothing that could be wrong.
+    trial.line("opened apple").await?;
     trial.make_sick()?;
     session.send(Down::Probe(v1::Probe { probe_id: 5 })).await?;
     match session.next("`health`", ANSWER).await? {

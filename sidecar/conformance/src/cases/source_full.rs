@@ -205,6 +205,8 @@ async fn outbox(trial: &mut Trial) -> Verdict {
 
 async fn unhealthy(trial: &mut Trial) -> Verdict {
     let mut session = opened(trial).await?;
+    // Before it is open there is nothing that could be wrong.
+    trial.line("restored 0").await?;
     trial.make_sick()?;
     session.send(Down::Probe(v1::Probe { probe_id: 5 })).await?;
     match session.next("`health`", ANSWER).await? {

@@ -55,7 +55,7 @@ test-languages: setup
 	cd sdk-go && go vet ./... && go test ./...
 	cd sdk-go && buf generate && git diff --exit-code -- gen
 	cd sdk-typescript && npm test --silent
-	mvn --quiet --batch-mode -Dstyle.color=never --file sdk-java/pom.xml verify
+	mvn --quiet --batch-mode -Dstyle.color=never -Dmaven.test.redirectTestOutputToFile=true --file sdk-java/pom.xml verify
 
 # Every connector over TCP and over a Unix socket; a language that is missing is named, and fails in CI.
 conformance: setup

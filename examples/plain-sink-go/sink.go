@@ -26,8 +26,7 @@ func write(folder *os.File, records []*pb.SinkRecord) *pb.SinkResults {
 		must(0, os.Rename(path+".part", path))
 	}
 	must(0, folder.Sync())
-	written := pb.DeliveryRange{First: records[0].DeliveryId, Last: records[len(records)-1].DeliveryId}
-	return &pb.SinkResults{Acked: []*pb.DeliveryRange{&written}}
+	return &pb.SinkResults{Acked: []*pb.DeliveryRange{{First: records[0].DeliveryId, Last: records[len(records)-1].DeliveryId}}}
 }
 
 func main() {
@@ -35,14 +34,13 @@ func main() {
 	must(0, os.MkdirAll(out, 0o755))
 	folder := must(os.Open(out))
 	address := strings.TrimPrefix(cmp.Or(os.Getenv("DANUBE_SIDECAR_ADDRESS"), "http://127.0.0.1:6670"), "http://")
-	plaintext := grpc.WithTransportCredentials(insecure.NewCredentials())
-	channel := must(grpc.NewClient(address, plaintext, grpc.WithAuthority("localhost")))
+	channel := must(grpc.NewClient(address, grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithAuthority("localhost")))
 	stream := must(pb.NewSinkServiceClient(channel).Run(context.Background()))
 	// No Send is checked: when the stream has ended, Recv says why.
 	stream.Send(&pb.SinkServiceRunRequest{Frame: &pb.SinkServiceRunRequest_Open{Open: &pb.SinkOpen{
 		Connector:     cmp.Or(os.Getenv("CONNECTOR_NAME"), "plain-sink"),
 		Subscriptions: []*pb.Subscription{{Topic: cmp.Or(os.Getenv("PLAIN_SINK_TOPIC"), "/default/events")}},
-		Capabilities:  []pb.Capability{pb.Capability_CAPABILITY_DRAIN},
+		Capabilities:  []pb.Capability{pb.Capability_CAPABILITY_DRAIN, pb.Capability_CAPABILITY_PROBE},
 	}}})
 	for {
 		response, err := stream.Recv()
@@ -53,6 +51,9 @@ func main() {
 		case *pb.SinkServiceRunResponse_Batch:
 			results := write(folder, frame.Batch.Records)
 			stream.Send(&pb.SinkServiceRunRequest{Frame: &pb.SinkServiceRunRequest_Results{Results: results}})
+		case *pb.SinkServiceRunResponse_Probe:
+			health := &pb.Health{ProbeId: frame.Probe.ProbeId, Status: pb.Health_STATUS_HEALTHY}
+			stream.Send(&pb.SinkServiceRunRequest{Frame: &pb.SinkServiceRunRequest_Health{Health: health}})
 		case *pb.SinkServiceRunResponse_Drain:
 			stream.Send(&pb.SinkServiceRunRequest{Frame: &pb.SinkServiceRunRequest_Drained{Drained: &pb.Drained{}}})
 			stream.CloseSend()

@@ -19,8 +19,7 @@ UPSERT = """INSERT INTO records (dedup_id, topic, partition_topic, offset, key, 
 
 
 def row(r):
-    key = r.key if r.HasField("key") else None
-    return r.dedup_id, r.topic, r.partition_topic, r.offset, key, r.payload.decode(), r.attempt
+    return r.dedup_id, r.topic, r.partition_topic, r.offset, r.key if r.HasField("key") else None, r.payload.decode(), r.attempt
 
 
 def failure(r, outcome, code, error):
@@ -50,9 +49,9 @@ async def main():
         yield pb.SinkServiceRunRequest(open=pb.SinkOpen(
             connector=os.environ.get("CONNECTOR_NAME", "sqlite-sink"),
             subscriptions=[pb.Subscription(topic=os.environ.get("SINK_TOPIC", "/default/flights"))],
-            capabilities=[common_pb2.CAPABILITY_DRAIN]))
-        while results := await answers.get():
-            yield pb.SinkServiceRunRequest(results=results)
+            capabilities=[common_pb2.CAPABILITY_DRAIN, common_pb2.CAPABILITY_PROBE]))
+        while answer := await answers.get():
+            yield answer
         yield pb.SinkServiceRunRequest(drained=common_pb2.Drained())
 
     for number in (signal.SIGTERM, signal.SIGINT):  # Acts between two batches, when nothing is in hand.
@@ -65,7 +64,10 @@ async def main():
                 db = sqlite3.connect(settings.get("database", os.environ.get("SINK_DATABASE", "sink.db")))
                 db.executescript(SCHEMA)
             elif response.HasField("batch"):
-                answers.put_nowait(write(db, response.batch.records))
+                answers.put_nowait(pb.SinkServiceRunRequest(results=write(db, response.batch.records)))
+            elif response.HasField("probe"):
+                health = common_pb2.Health(probe_id=response.probe.probe_id, status=common_pb2.Health.STATUS_HEALTHY)
+                answers.put_nowait(pb.SinkServiceRunRequest(health=health))
             elif response.HasField("drain"):
                 answers.put_nowait(None)
 

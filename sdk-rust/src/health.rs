@@ -2,18 +2,42 @@
 
 use danube_connector_proto::v1;
 
-use crate::{ConnectorError, ConnectorResult, wire_text::shortened};
+use crate::{ConnectorError, ConnectorResult, NotWritten, wire_text::shortened};
 
-/// The answer to a probe.
-pub(crate) fn answer(probe: v1::Probe, health: ConnectorResult<()>) -> v1::Health {
-    let (status, message) = match health {
-        Ok(()) => (v1::health::Status::Healthy, String::new()),
-        Err(error) => (v1::health::Status::Unhealthy, shortened(&error.to_string())),
-    };
-    v1::Health { probe_id: probe.probe_id, status: status.into(), message }
+/// What the last check of a connector said.
+#[derive(Clone, Debug)]
+pub(crate) struct Checked(Result<(), String>);
+
+/// Nothing is wrong as long as nobody has looked.
+impl Default for Checked {
+    fn default() -> Self {
+        Self(Ok(()))
+    }
 }
 
-/// The farewell of a connector that cannot go on.
-pub(crate) fn fault(error: &ConnectorError) -> v1::Fault {
+impl From<ConnectorResult<()>> for Checked {
+    fn from(health: ConnectorResult<()>) -> Self {
+        Self(health.map_err(|error| shortened(&error.to_string())))
+    }
+}
+
+impl Checked {
+    /// The answer to a probe.
+    pub(crate) fn answer(&self, probe: v1::Probe) -> v1::Health {
+        let (status, message) = match &self.0 {
+            Ok(()) => (v1::health::Status::Healthy, String::new()),
+            Err(error) => (v1::health::Status::Unhealthy, error.clone()),
+        };
+        v1::Health { probe_id: probe.probe_id, status: status.into(), message }
+    }
+}
+
+/// The farewell of a sink that cannot go on.
+pub(crate) fn fault(error: &NotWritten) -> v1::Fault {
+    v1::Fault { code: error.error_code().to_owned(), message: shortened(error.message()) }
+}
+
+/// The farewell of a source that cannot go on.
+pub(crate) fn fault_of(error: &ConnectorError) -> v1::Fault {
     v1::Fault { code: error.code().to_owned(), message: shortened(&error.to_string()) }
 }

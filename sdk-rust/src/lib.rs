@@ -14,8 +14,10 @@
 //! ```
 //!
 //! What is new has defaults: [`SourceConnector::restore`] and
-//! [`SourceRecord::with_offset`], [`SinkConnector::process_batch_results`],
-//! [`SourceConnector::stream`], [`SourceConnector::is_finished`], and [`testing`].
+//! [`SourceRecord::with_offset`], [`SinkConnector::process_batch_results`], outcomes with
+//! codes ([`NotWritten`]), [`SinkConnector::configure`] and [`SourceConnector::configure`],
+//! [`SinkRecord::schema`], [`SourceConnector::stream`], [`SourceConnector::is_finished`],
+//! [`SourceConnector::rejected`], and [`testing`].
 //!
 //! The SDK writes its log with `tracing` and its metrics with `metrics`, and
 //! installs neither a subscriber nor a recorder.
@@ -28,6 +30,7 @@ mod danube;
 mod error;
 mod health;
 mod metrics;
+mod outcome;
 mod record;
 mod retry;
 mod runtime;
@@ -47,10 +50,11 @@ pub use connector::{Offset, RecordStream, SinkConnector, SourceConnector};
 pub use danube::{MessageID, StreamMessage, SubType};
 pub use error::{ConnectorError, ConnectorResult};
 pub use metrics::ConnectorMetrics;
+pub use outcome::NotWritten;
 pub use record::{DanubeMetadata, SinkRecord, SourceRecord};
 pub use retry::{RetryConfig, RetryStrategy};
 pub use runtime::{SinkRuntime, SourceRuntime, StopHandle};
-pub use schema::SchemaType;
+pub use schema::{Schema, SchemaType};
 pub use sidecar::SidecarError;
 pub use utils::{Batcher, HealthChecker, HealthStatus};
 

@@ -4,6 +4,21 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
+/// The schema that a record was published with, from Danube's registry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Schema {
+    /// Its id.
+    pub id: u64,
+    /// The version of its subject.
+    pub version: u32,
+    /// What it is registered under.
+    pub subject: String,
+    /// The registry's name of its kind, like `json_schema` or `avro`.
+    pub schema_type: String,
+    /// The definition, as it was registered.
+    pub definition: Vec<u8>,
+}
+
 /// The encoding of a payload, for [`SinkRecord::payload_deserialized`](crate::SinkRecord::payload_deserialized).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]

@@ -93,7 +93,7 @@ def test_a_frame_of_a_later_protocol_version_is_ignored(session, sink):
 
 
 def test_drain_is_answered_with_drained_after_all_results_and_ends_the_process(session, sink):
-    assert common_pb2.CAPABILITY_DRAIN in session.open.capabilities
+    assert list(session.open.capabilities) == [common_pb2.CAPABILITY_DRAIN, common_pb2.CAPABILITY_PROBE]
     ids = session.offer(record("a"))
     session.send(drain=DRAIN)
 

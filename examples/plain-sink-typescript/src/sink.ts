@@ -2,7 +2,7 @@
 import { fsyncSync, mkdirSync, openSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { credentials } from "@grpc/grpc-js";
-import { Capability } from "./gen/danube/connector/v1/common.js";
+import { Capability, Health_Status } from "./gen/danube/connector/v1/common.js";
 import { SinkRecord, SinkServiceClient, SinkServiceRunRequest } from "./gen/danube/connector/v1/sink.js";
 
 const { DANUBE_SIDECAR_ADDRESS = "http://127.0.0.1:6670", CONNECTOR_NAME = "plain-sink" } = process.env;
@@ -32,8 +32,12 @@ function leave() {
   if (stream.writable) stream.end(SinkServiceRunRequest.fromPartial({ drained: {} }));
 }
 
-stream.on("data", ({ batch, drain }) => {
+stream.on("data", ({ batch, probe, drain }) => {
   if (batch && stream.writable) stream.write(SinkServiceRunRequest.fromPartial({ results: write(batch.records) }));
+  if (probe && stream.writable) {
+    const health = { probeId: probe.probeId, status: Health_Status.STATUS_HEALTHY };
+    stream.write(SinkServiceRunRequest.fromPartial({ health }));
+  }
   if (drain) leave();
 });
 stream.on("error", (error) => {
@@ -46,6 +50,6 @@ stream.write(SinkServiceRunRequest.fromPartial({
   open: {
     connector: CONNECTOR_NAME,
     subscriptions: [{ topic: PLAIN_SINK_TOPIC }],
-    capabilities: [Capability.CAPABILITY_DRAIN],
+    capabilities: [Capability.CAPABILITY_DRAIN, Capability.CAPABILITY_PROBE],
   },
 }));

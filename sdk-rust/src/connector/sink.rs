@@ -2,18 +2,21 @@
 
 use async_trait::async_trait;
 
-use crate::{ConnectorConfig, ConnectorResult, ConsumerConfig, SinkRecord, sink};
+use serde_json::Value;
+
+use crate::{ConnectorConfig, ConnectorResult, ConsumerConfig, NotWritten, SinkRecord, sink};
 
 /// Writes records from Danube to an external system.
 ///
 /// The [`SinkRuntime`](crate::SinkRuntime) calls `initialize`, then
-/// `consumer_configs`, then connects to the sidecar, and then calls one of the
-/// three process methods for what arrives. Nothing is called again when the
+/// `consumer_configs`, then connects to the sidecar, calls `configure`, and then one of
+/// the process methods for what arrives. Nothing is called again when the
 /// connection was lost and is back. At the end it calls `shutdown`.
 ///
 /// Implement `process` only, and every record stands for itself. Implement
 /// `process_batch` too, to write many at once. Implement
-/// `process_batch_results` instead, to say what became of each.
+/// `process_batch_results` instead, to say what became of each. `process_outcome` and
+/// `process_batch_outcomes` do the same with codes, and can leave records out.
 ///
 /// ```
 /// use async_trait::async_trait;
@@ -60,6 +63,17 @@ pub trait SinkConnector: Send + Sync {
     /// Any error ends the runtime with it.
     async fn consumer_configs(&self) -> ConnectorResult<Vec<ConsumerConfig>>;
 
+    /// Learns what the operator's file at the sidecar has under
+    /// `[connectors.NAME.settings]`, as JSON; an empty object where it has nothing.
+    /// Called once, in the first session, before any record.
+    ///
+    /// # Errors
+    /// Any error ends the runtime with it.
+    async fn configure(&mut self, settings: Value) -> ConnectorResult<()> {
+        let _ = settings;
+        Ok(())
+    }
+
     /// Writes one record. `Ok` means that it is safe in the external system:
     /// the record is acked.
     ///
@@ -97,6 +111,28 @@ pub trait SinkConnector: Send + Sync {
         sink::whole_batch(self, records).await
     }
 
+    /// Writes one record, and says with a code what became of it.
+    ///
+    /// The default asks `process`.
+    ///
+    /// # Errors
+    /// See [`NotWritten`] for what follows.
+    async fn process_outcome(&mut self, record: SinkRecord) -> Result<(), NotWritten> {
+        Ok(self.process(record).await?)
+    }
+
+    /// Writes many records at once, and says with a code what became of each: one
+    /// outcome per record, in their order.
+    ///
+    /// The default asks `process_batch_results`.
+    async fn process_batch_outcomes(
+        &mut self,
+        records: Vec<SinkRecord>,
+    ) -> Vec<Result<(), NotWritten>> {
+        let results = self.process_batch_results(records).await;
+        results.into_iter().map(|result| result.map_err(NotWritten::from)).collect()
+    }
+
     /// Flushes and closes. Called once, last, if `initialize` succeeded.
     ///
     /// # Errors
@@ -105,8 +141,8 @@ pub trait SinkConnector: Send + Sync {
         Ok(())
     }
 
-    /// Whether the external system is well. The sidecar asks for it, and hears
-    /// the answer after the record or batch in hand.
+    /// Whether the external system is well. The sidecar asks for it. While a record or
+    /// batch is being written, it hears the last answer at once.
     ///
     /// # Errors
     /// Any error means that it is not, and is shown to the operator.

@@ -3,6 +3,7 @@
 use std::pin::Pin;
 
 use async_trait::async_trait;
+use serde_json::Value;
 use tokio_stream::Stream;
 
 use crate::{ConnectorConfig, ConnectorResult, Offset, ProducerConfig, SourceRecord};
@@ -13,7 +14,7 @@ pub type RecordStream = Pin<Box<dyn Stream<Item = ConnectorResult<SourceRecord>>
 /// Reads records from an external system, for Danube.
 ///
 /// The [`SourceRuntime`](crate::SourceRuntime) calls `initialize`, then
-/// `producer_configs`, then connects to the sidecar, calls `restore`, and then
+/// `producer_configs`, then connects to the sidecar, calls `configure`, `restore`, and then
 /// `poll` as long as the sidecar has demand, and `commit` for what is safe.
 /// Nothing is called again when the connection was lost and is back: what was
 /// not committed is sent again from memory. At the end it calls `shutdown`.
@@ -31,6 +32,17 @@ pub trait SourceConnector: Send + Sync {
     /// # Errors
     /// Any error ends the runtime with it.
     async fn producer_configs(&self) -> ConnectorResult<Vec<ProducerConfig>>;
+
+    /// Learns what the operator's file at the sidecar has under
+    /// `[connectors.NAME.settings]`, as JSON; an empty object where it has nothing.
+    /// Called once, in the first session, before `restore`.
+    ///
+    /// # Errors
+    /// Any error ends the runtime with it.
+    async fn configure(&mut self, settings: Value) -> ConnectorResult<()> {
+        let _ = settings;
+        Ok(())
+    }
 
     /// Learns where to go on: the last committed offset of each partition, as
     /// set by [`SourceRecord::with_offset`]. Called once, before the first
@@ -70,12 +82,24 @@ pub trait SourceConnector: Send + Sync {
     /// The records of one poll are safe: confirmed by Danube, their positions
     /// durable. Called once per `poll` that brought records, in order, with one
     /// offset for each: its own, or `Offset::new(topic, index)` where it has
-    /// none. It never overlaps `poll`.
+    /// none. It never overlaps `poll`. For a stream it is called with what has become
+    /// safe since.
     ///
     /// # Errors
     /// `Fatal` and `Configuration` end the runtime. Any other is logged.
     async fn commit(&mut self, offsets: Vec<Offset>) -> ConnectorResult<()> {
         let _ = offsets;
+        Ok(())
+    }
+
+    /// A record can never be published: it is too large for Danube, say. It is logged, and
+    /// counts as done: `commit` follows for it as for the others. `offset` is what `commit`
+    /// gets for it.
+    ///
+    /// # Errors
+    /// Any error ends the runtime with it.
+    async fn rejected(&mut self, offset: Offset, code: &str, message: &str) -> ConnectorResult<()> {
+        let _ = (offset, code, message);
         Ok(())
     }
 

@@ -6,7 +6,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use crate::{ConnectorError, ConnectorResult, SchemaType, StreamMessage, sink::Seat};
+use crate::{ConnectorError, ConnectorResult, Schema, SchemaType, StreamMessage, sink::Seat};
 
 /// A record from Danube, for a sink to write.
 ///
@@ -50,6 +50,7 @@ pub(crate) struct Delivery {
     pub(crate) key: Option<String>,
     pub(crate) dedup_id: String,
     pub(crate) subscription: Option<Arc<str>>,
+    pub(crate) schema: Option<Arc<Schema>>,
 }
 
 impl SinkRecord {
@@ -189,6 +190,11 @@ impl SinkRecord {
     /// The subscription it came from.
     pub fn subscription_name(&self) -> Option<&str> {
         self.delivery.subscription.as_deref()
+    }
+
+    /// The schema that it was published with, where it has one.
+    pub fn schema(&self) -> Option<&Schema> {
+        self.delivery.schema.as_deref()
     }
 
     /// The routing key, where the producer set one.

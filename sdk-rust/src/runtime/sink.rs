@@ -23,6 +23,7 @@ pub struct SinkRuntime<C: SinkConnector> {
     sidecar: Sidecar,
     metrics: ConnectorMetrics,
     idle_tick: Option<Duration>,
+    configured: bool,
     stop: Stop,
 }
 
@@ -40,6 +41,7 @@ impl<C: SinkConnector> SinkRuntime<C> {
             sidecar: Sidecar::from_env()?,
             metrics,
             idle_tick: None,
+            configured: false,
             stop: Stop::default(),
         })
     }
@@ -69,7 +71,7 @@ impl<C: SinkConnector> SinkRuntime<C> {
     /// Runs until SIGTERM, SIGINT or a stop by handle.
     ///
     /// # Errors
-    /// When `initialize`, `consumer_configs` or `shutdown` fail, when the
+    /// When `initialize`, `consumer_configs`, `configure` or `shutdown` fail, when the
     /// connector answers with a fatal error, or when the sidecar refuses it.
     pub async fn run(&mut self) -> ConnectorResult<()> {
         let _signals = self.stop.on_signals()?;
@@ -94,7 +96,7 @@ impl<C: SinkConnector> SinkRuntime<C> {
         while !self.stop.is_requested() {
             let lost = match self.session(&consumers, &mut persistence, &mut ticks).await {
                 SinkEnd::Stopped => break,
-                SinkEnd::Failed(error) => return Err(error),
+                SinkEnd::Failed(error) => return Err(error.into()),
                 SinkEnd::Again => continue,
                 SinkEnd::Lost(error) => error,
             };
@@ -114,11 +116,29 @@ impl<C: SinkConnector> SinkRuntime<C> {
         match self.stop.unless_requested(opening).await {
             None => SinkEnd::Stopped,
             Some(Err(error)) => SinkEnd::Lost(error),
-            Some(Ok(session)) => {
+            Some(Ok(mut session)) => {
                 persistence.opened(&session.id);
+                match self.configure(&mut session).await {
+                    Ok(true) => {}
+                    Ok(false) => return SinkEnd::Stopped,
+                    Err(error) => return session.fail(error.into()).await,
+                }
                 session.serve(&mut self.worker, &self.stop, ticks).await
             }
         }
+    }
+
+    /// Hands the operator's settings to the connector, once. False when it is time to stop.
+    async fn configure(&mut self, session: &mut SinkSession) -> ConnectorResult<bool> {
+        if self.configured {
+            return Ok(true);
+        }
+        let configuring = self.worker.connector.configure(std::mem::take(&mut session.settings));
+        let Some(configured) = self.stop.unless_requested(configuring).await else {
+            return Ok(false);
+        };
+        self.configured = configured.is_ok();
+        configured.map(|()| true)
     }
 }
 

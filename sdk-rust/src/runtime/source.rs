@@ -6,7 +6,7 @@ use tracing::warn;
 
 use super::{Stop, StopHandle};
 use crate::{
-    ConnectorConfig, ConnectorMetrics, ConnectorResult, Offset, ProducerConfig, RetryConfig,
+    ConnectorConfig, ConnectorMetrics, ConnectorResult, ProducerConfig, RetryConfig,
     SourceConnector,
     sidecar::{Persistence, Sidecar},
     source::{Hands, Intake, Outbox, SourceEnd, SourceSession},
@@ -124,20 +124,22 @@ impl<C: SourceConnector> SourceRuntime<C> {
             Some(Ok(session)) => session,
         };
         persistence.opened(&session.id);
-        let positions = std::mem::take(&mut session.positions);
-        if let Err(error) = self.restore(positions).await {
+        if let Err(error) = self.restore(&mut session).await {
             return SourceEnd::Failed(error);
         }
         session.serve(&mut self.hands, &self.stop).await
     }
 
     /// Tells the connector, once, where to go on.
-    async fn restore(&mut self, positions: Vec<Offset>) -> ConnectorResult<()> {
+    async fn restore(&mut self, session: &mut SourceSession) -> ConnectorResult<()> {
         if self.restored {
             return Ok(());
         }
         let Hands { connector, intake, .. } = &mut self.hands;
+        let settings = std::mem::take(&mut session.settings);
+        let positions = session.positions.clone();
         let restoring = async {
+            connector.configure(settings).await?;
             connector.restore(positions).await?;
             connector.stream().await
         };

@@ -12,15 +12,17 @@ use tonic::{
 };
 use tonic_prost::ProstEncoder;
 
-use super::frame::{self, Received};
+use super::frame::{self, Received, Schemas};
 
 /// The generated codec where it writes, and a [`frame`] where it reads.
 #[derive(Clone, Copy, Debug, Default)]
 struct SinkCodec;
 
-/// The half that reads.
-#[derive(Clone, Copy, Debug, Default)]
-struct SinkDecoder;
+/// The half that reads, of one stream.
+#[derive(Debug, Default)]
+struct SinkDecoder {
+    schemas: Schemas,
+}
 
 impl Codec for SinkCodec {
     type Encode = SinkServiceRunRequest;
@@ -33,7 +35,7 @@ impl Codec for SinkCodec {
     }
 
     fn decoder(&mut self) -> Self::Decoder {
-        SinkDecoder
+        SinkDecoder::default()
     }
 }
 
@@ -43,7 +45,7 @@ impl Decoder for SinkDecoder {
 
     fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<Self::Item>, Status> {
         let frame = buffer.copy_to_bytes(buffer.remaining());
-        Ok(Some(frame::read(&frame)?))
+        Ok(Some(frame::read(&frame, &mut self.schemas)?))
     }
 }
 

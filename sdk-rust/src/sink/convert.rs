@@ -6,8 +6,8 @@ use std::time::Duration;
 use danube_connector_proto::{PROTOCOL_VERSION, v1};
 
 use crate::{
-    ConnectorConfig, ConnectorError, ConsumerConfig, SDK, SubscriptionType,
-    config::ProcessingSettings, wire_text::shortened,
+    ConnectorConfig, ConsumerConfig, NotWritten, SDK, Schema, SubscriptionType,
+    config::ProcessingSettings, outcome::Kind, wire_text::shortened,
 };
 
 /// The first frame of a sink.
@@ -17,7 +17,11 @@ pub(crate) fn open(config: &ConnectorConfig, consumers: &[ConsumerConfig]) -> v1
         connector: config.connector_name.clone(),
         min_protocol_version: 1,
         max_protocol_version: PROTOCOL_VERSION,
-        capabilities: vec![v1::Capability::Probe.into(), v1::Capability::Drain.into()],
+        capabilities: vec![
+            v1::Capability::Probe.into(),
+            v1::Capability::Drain.into(),
+            v1::Capability::Schema.into(),
+        ],
         sdk: SDK.to_owned(),
         danube_service_url: config.danube_service_url.clone(),
         subscriptions: consumers.iter().map(subscription).collect(),
@@ -63,14 +67,31 @@ fn subscription(consumer: &ConsumerConfig) -> v1::Subscription {
 }
 
 /// What the sidecar is told of a record that was not written.
-pub(crate) fn failure(delivery_id: u64, error: &ConnectorError) -> v1::SinkFailure {
-    let outcome = if error.is_about_data() { v1::Outcome::Reject } else { v1::Outcome::Retry };
+pub(crate) fn failure(delivery_id: u64, error: &NotWritten) -> v1::SinkFailure {
+    let outcome = match error.kind() {
+        // A fatal one is told as a fault; its record stays with the sidecar.
+        Kind::Retry | Kind::Fatal => v1::Outcome::Retry,
+        Kind::Reject => v1::Outcome::Reject,
+        Kind::Filtered => v1::Outcome::Filtered,
+    };
     v1::SinkFailure {
         delivery_id,
         outcome: outcome.into(),
         retry_after: error.retry_after().map(wire_duration),
-        code: error.code().to_owned(),
-        message: shortened(&error.to_string()),
+        code: error.error_code().to_owned(),
+        message: shortened(error.message()),
+    }
+}
+
+/// A schema, as records show it.
+pub(crate) fn schema(schema: v1::Schema) -> Schema {
+    let reference = schema.r#ref.unwrap_or_default();
+    Schema {
+        id: reference.schema_id,
+        version: reference.version,
+        subject: schema.subject,
+        schema_type: schema.r#type,
+        definition: schema.definition.to_vec(),
     }
 }
 
@@ -84,6 +105,7 @@ fn wire_duration(duration: Duration) -> prost_types::Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ConnectorError;
 
     fn config(batch_timeout_ms: u64) -> ConnectorConfig {
         let processing = ProcessingSettings { batch_timeout_ms, ..ProcessingSettings::default() };
@@ -98,11 +120,12 @@ mod tests {
 
     #[test]
     fn only_wrong_data_is_rejected() {
-        let outcome = |error| failure(1, &error).outcome();
+        let outcome = |error: ConnectorError| failure(1, &error.into()).outcome();
 
         assert_eq!(outcome(ConnectorError::invalid_data("x", Vec::new())), v1::Outcome::Reject);
         assert_eq!(outcome(ConnectorError::Serialization(String::new())), v1::Outcome::Reject);
         assert_eq!(outcome(ConnectorError::retryable("x")), v1::Outcome::Retry);
         assert_eq!(outcome(std::io::Error::other("x").into()), v1::Outcome::Retry);
+        assert_eq!(failure(1, &NotWritten::filtered("x")).outcome(), v1::Outcome::Filtered);
     }
 }

@@ -6,14 +6,17 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use danube_connector_proto::v1::{SinkServiceRunResponse, sink_service_run_response as down};
+use danube_connector_proto::v1::{
+    SchemaRef, SinkServiceRunResponse, sink_service_run_response as down,
+};
 use prost::{
     DecodeError, Message as _,
     encoding::{self, DecodeContext, WireType, decode_key, decode_varint, skip_field},
 };
 use tonic::Status;
 
-use crate::{DanubeMetadata, SinkRecord, record::Delivery};
+use super::convert;
+use crate::{DanubeMetadata, Schema, SinkRecord, record::Delivery};
 
 /// What the sidecar sends.
 #[derive(Debug)]
@@ -27,8 +30,11 @@ pub(crate) enum Received {
 /// The batch's field number in `SinkServiceRunResponse`.
 const BATCH: u32 = 2;
 
-/// Reads a frame.
-pub(super) fn read(frame: &[u8]) -> Result<Received, Malformed> {
+/// The schemas that a stream has brought, by id and version.
+pub(super) type Schemas = HashMap<(u64, u32), Arc<Schema>>;
+
+/// Reads a frame. What it says of schemas is kept for the records behind it.
+pub(super) fn read(frame: &[u8], schemas: &mut Schemas) -> Result<Received, Malformed> {
     let (mut rest, mut batch) = (frame, None);
     while !rest.is_empty() {
         match decode_key(&mut rest)? {
@@ -36,10 +42,15 @@ pub(super) fn read(frame: &[u8]) -> Result<Received, Malformed> {
             (number, wire_type) => skip(number, wire_type, &mut rest)?,
         }
     }
-    match batch {
-        Some(batch) => Ok(Received::Records(records(batch)?)),
-        None => Ok(Received::Other(SinkServiceRunResponse::decode(frame)?.frame)),
+    if let Some(batch) = batch {
+        return Ok(Received::Records(records(batch, schemas)?));
     }
+    let other = SinkServiceRunResponse::decode(frame)?.frame;
+    if let Some(down::Frame::Schema(schema)) = &other {
+        let schema = convert::schema(schema.clone());
+        schemas.insert((schema.id, schema.version), Arc::new(schema));
+    }
+    Ok(Received::Other(other))
 }
 
 /// A frame that is not one.
@@ -59,14 +70,14 @@ impl From<Malformed> for Status {
 }
 
 /// The records of a `SinkBatch`.
-fn records(batch: &[u8]) -> Result<Vec<SinkRecord>, Malformed> {
+fn records(batch: &[u8], schemas: &Schemas) -> Result<Vec<SinkRecord>, Malformed> {
     let (mut rest, mut records, mut epoch) = (batch, Vec::new(), 0);
     let mut subscription = None;
     while !rest.is_empty() {
         match decode_key(&mut rest)? {
             (1, WireType::LengthDelimited) => {
                 let wire = WireRecord::read(bytes(&mut rest)?)?;
-                records.push(wire.record(&mut subscription));
+                records.push(wire.record(&mut subscription, schemas));
             }
             (2, WireType::Varint) => epoch = decode_varint(&mut rest)?,
             (number, wire_type) => skip(number, wire_type, &mut rest)?,
@@ -91,6 +102,7 @@ struct WireRecord<'a> {
     attributes: HashMap<String, String>,
     publish_time_ms: u64,
     producer_name: &'a str,
+    schema: Option<SchemaRef>,
     dedup_id: &'a str,
     subscription: &'a str,
 }
@@ -114,6 +126,9 @@ impl<'a> WireRecord<'a> {
                 }
                 (9, WireType::Varint) => wire.publish_time_ms = decode_varint(&mut rest)?,
                 (10, WireType::LengthDelimited) => wire.producer_name = text(&mut rest)?,
+                (11, WireType::LengthDelimited) => {
+                    wire.schema = Some(SchemaRef::decode(bytes(&mut rest)?)?);
+                }
                 (12, WireType::LengthDelimited) => wire.dedup_id = text(&mut rest)?,
                 (13, WireType::LengthDelimited) => wire.subscription = text(&mut rest)?,
                 (number, wire_type) => skip(number, wire_type, &mut rest)?,
@@ -124,7 +139,7 @@ impl<'a> WireRecord<'a> {
 
     /// What a connector sees. The `last` record's subscription is shared, where it is this
     /// one's too.
-    fn record(self, last: &mut Option<Arc<str>>) -> SinkRecord {
+    fn record(self, last: &mut Option<Arc<str>>, schemas: &Schemas) -> SinkRecord {
         if last.as_deref().unwrap_or_default() != self.subscription {
             *last = Some(self.subscription.into()).filter(|_| !self.subscription.is_empty());
         }
@@ -147,6 +162,9 @@ impl<'a> WireRecord<'a> {
                 key: self.key.map(ToOwned::to_owned),
                 dedup_id: self.dedup_id.to_owned(),
                 subscription: last.clone(),
+                schema: self
+                    .schema
+                    .and_then(|known| schemas.get(&(known.schema_id, known.version)).cloned()),
             },
             seat: None,
         }
@@ -219,7 +237,7 @@ mod tests {
     }
 
     fn read_records(frame: &[u8]) -> Vec<SinkRecord> {
-        match read(frame) {
+        match read(frame, &mut Schemas::new()) {
             Ok(Received::Records(records)) => records,
             other => panic!("{other:?}"),
         }
@@ -253,6 +271,26 @@ mod tests {
     }
 
     #[test]
+    fn a_record_shows_the_schema_that_came_before_it() {
+        let mut schemas = Schemas::new();
+        let schema = v1::Schema {
+            r#ref: Some(v1::SchemaRef { schema_id: 3, version: 1 }),
+            subject: "orders".to_owned(),
+            ..v1::Schema::default()
+        };
+        let schema = SinkServiceRunResponse { frame: Some(down::Frame::Schema(schema)) };
+        read(&schema.encode_to_vec(), &mut schemas).expect("a schema");
+        let plain = v1::SinkRecord { schema: None, ..wire(2) };
+        let Ok(Received::Records(records)) = read(&frame(vec![wire(1), plain]), &mut schemas)
+        else {
+            panic!("no records");
+        };
+
+        assert_eq!(records[0].schema().map(|schema| &schema.subject[..]), Some("orders"));
+        assert_eq!(records[1].schema(), None);
+    }
+
+    #[test]
     fn a_record_without_a_partition_has_none() {
         let whole = v1::SinkRecord { partition_topic: "/default/t".to_owned(), ..wire(1) };
         assert_eq!(read_records(&frame(vec![whole]))[0].partition, None);
@@ -271,23 +309,26 @@ mod tests {
         encoding::bytes::encode(BATCH, &later(batch), &mut frame);
 
         assert_eq!(read_records(&later(frame))[0].offset(), 5);
-        assert!(matches!(read(&later(Vec::new())), Ok(Received::Other(None))));
+        assert!(matches!(read(&later(Vec::new()), &mut Schemas::new()), Ok(Received::Other(None))));
     }
 
     #[test]
     fn other_frames_are_what_the_generated_code_reads() {
         let drain = down::Frame::Drain(v1::Drain::default());
         let frame = SinkServiceRunResponse { frame: Some(drain.clone()) }.encode_to_vec();
-        assert!(matches!(read(&frame), Ok(Received::Other(Some(other))) if other == drain));
+        assert!(
+            matches!(read(&frame, &mut Schemas::new()), Ok(Received::Other(Some(other))) if other == drain)
+        );
     }
 
     #[test]
     fn a_frame_that_was_cut_is_an_error() {
         let frame = frame(vec![wire(1)]);
         for length in 1..frame.len() {
-            assert!(read(&frame[..length]).is_err(), "{length}");
+            assert!(read(&frame[..length], &mut Schemas::new()).is_err(), "{length}");
         }
-        assert!(read(b"\x12\x04\x0a\x02\x1a\x01").is_err());
-        assert!(read(b"\x12\x05\x0a\x03\x1a\x01\xff").is_err(), "it is not UTF-8");
+        let malformed = |frame: &[u8]| read(frame, &mut Schemas::new()).is_err();
+        assert!(malformed(b"\x12\x04\x0a\x02\x1a\x01"));
+        assert!(malformed(b"\x12\x05\x0a\x03\x1a\x01\xff"), "it is not UTF-8");
     }
 }

@@ -6,7 +6,7 @@ use danube_connector_proto::v1;
 use tokio::time::Instant;
 
 use super::convert;
-use crate::ConnectorResult;
+use crate::NotWritten;
 
 /// Answers wait for company at most this long …
 const PATIENCE: Duration = Duration::from_millis(50);
@@ -24,7 +24,7 @@ pub(crate) struct Report {
 
 impl Report {
     /// Notes what became of a record.
-    pub(crate) fn add(&mut self, delivery_id: u64, result: &ConnectorResult<()>) {
+    pub(crate) fn add(&mut self, delivery_id: u64, result: &Result<(), NotWritten>) {
         self.since.get_or_insert_with(Instant::now);
         match result {
             Ok(()) => self.ack(delivery_id),
@@ -78,7 +78,6 @@ impl Report {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ConnectorError;
 
     fn ranges(frame: &v1::SinkResults) -> Vec<(u64, u64)> {
         frame.acked.iter().map(|range| (range.first, range.last)).collect()
@@ -100,7 +99,7 @@ mod tests {
     fn a_failure_parts_the_ranges() {
         let mut report = Report::default();
         report.add(1, &Ok(()));
-        report.add(2, &Err(ConnectorError::retryable("busy")));
+        report.add(2, &Err(NotWritten::retry("busy")));
         report.add(3, &Ok(()));
 
         let frames = report.take();
@@ -112,7 +111,7 @@ mod tests {
     fn many_failures_are_spread_over_frames() {
         let mut report = Report::default();
         for id in 0..2500 {
-            report.add(id, &Err(ConnectorError::retryable("busy")));
+            report.add(id, &Err(NotWritten::retry("busy")));
         }
 
         let sizes: Vec<_> = report.take().iter().map(|frame| frame.failures.len()).collect();

@@ -1,17 +1,21 @@
 //! A sink's stream: batches come, results go.
 
+use std::collections::VecDeque;
+
 use danube_connector_proto::v1::{
     self, SinkServiceRunRequest, sink_service_run_request::Frame as Up,
     sink_service_run_response::Frame as Down,
 };
+use serde_json::Value;
 use tokio::time::Interval;
 use tracing::{debug, info, warn};
 
 use super::{Worker, codec, convert, frame::Received, report::Report};
 use crate::{
-    ConnectorConfig, ConnectorError, ConsumerConfig, SinkConnector, health,
+    ConnectorConfig, ConsumerConfig, NotWritten, SinkConnector,
+    health::{self, Checked},
     runtime::Stop,
-    sidecar::{Session, Sidecar, SidecarError},
+    sidecar::{self, Session, Sidecar, SidecarError},
 };
 
 type Wire = Session<SinkServiceRunRequest, Received>;
@@ -21,7 +25,7 @@ pub(crate) enum SinkEnd {
     /// The connector was asked to stop, and nothing is left in its hands.
     Stopped,
     /// The connector cannot go on.
-    Failed(ConnectorError),
+    Failed(NotWritten),
     /// What is in hand has to be delivered once more.
     Again,
     /// The sidecar is gone.
@@ -39,6 +43,10 @@ pub(crate) struct SinkSession {
     wire: Wire,
     /// What the sidecar calls it.
     pub(crate) id: String,
+    /// What the operator set for this connector, at the first session.
+    pub(crate) settings: Value,
+    /// Frames that came while the connector was writing. The sidecar's window bounds them.
+    arrived: VecDeque<Received>,
     report: Report,
     drained: Drained,
 }
@@ -65,6 +73,8 @@ impl SinkSession {
             Received::Other(Some(Down::Opened(opened))) => Ok(Self {
                 wire,
                 id: opened.session_id,
+                settings: sidecar::settings(&opened.settings_json)?,
+                arrived: VecDeque::new(),
                 report: Report::default(),
                 drained: Drained::No,
             }),
@@ -100,7 +110,7 @@ impl SinkSession {
         ticks: &mut Option<Interval>,
     ) -> Result<(), SinkEnd> {
         if !stop.is_requested() {
-            while let Some(frame) = self.wire.ready().await? {
+            while let Some(frame) = self.ready().await? {
                 self.take(frame, worker).await?;
             }
         }
@@ -118,19 +128,31 @@ impl SinkSession {
         self.idle(worker, stop, ticks).await
     }
 
-    /// Calls the connector once. What was answered before is sent meanwhile: a
-    /// record that takes its time must not hold the acks of others.
+    /// The next frame that is there already.
+    async fn ready(&mut self) -> Result<Option<Received>, SidecarError> {
+        match self.arrived.pop_front() {
+            Some(frame) => Ok(Some(frame)),
+            None => self.wire.ready().await,
+        }
+    }
+
+    /// Calls the connector once. What was answered before is sent meanwhile, and probes
+    /// are answered: a record that takes its time must hold up neither.
     async fn work<C: SinkConnector>(&mut self, worker: &mut Worker<C>) -> Result<(), SinkEnd> {
+        let health = worker.health.clone();
         let mut step = std::pin::pin!(worker.step());
-        let mut sent = Ok(());
+        let mut kept = Ok(());
         let step = loop {
             tokio::select! {
                 biased;
                 step = &mut step => break step,
-                () = self.report.due(), if sent.is_ok() => sent = self.flush().await,
+                () = self.report.due(), if kept.is_ok() => kept = self.flush().await,
+                frame = self.wire.next(), if kept.is_ok() => {
+                    kept = self.keep(frame, &health).await;
+                }
             }
         };
-        sent?;
+        kept?;
         for (id, result) in &step.answers {
             self.report.add(*id, result);
         }
@@ -150,6 +172,23 @@ impl SinkSession {
         step.fault.map_or(Ok(()), |fault| Err(SinkEnd::Failed(fault)))
     }
 
+    /// Takes a frame while the connector is writing.
+    async fn keep(
+        &mut self,
+        frame: Result<Received, SidecarError>,
+        health: &Checked,
+    ) -> Result<(), SidecarError> {
+        match frame? {
+            Received::Other(Some(Down::Probe(probe))) => {
+                self.wire.send(self::frame(Up::Health(health.answer(probe)))).await
+            }
+            other => {
+                self.arrived.push_back(other);
+                Ok(())
+            }
+        }
+    }
+
     /// Waits until something happens.
     async fn idle<C: SinkConnector>(
         &mut self,
@@ -161,7 +200,7 @@ impl SinkSession {
             biased;
             () = stop.requested() => Ok(()),
             frame = self.wire.next() => Ok(self.take(frame?, worker).await?),
-            () = tick(ticks) => worker.tick().await.map_err(SinkEnd::Failed),
+            () = tick(ticks) => worker.tick().await.map_err(|fault| SinkEnd::Failed(fault.into())),
         }
     }
 
@@ -179,14 +218,16 @@ impl SinkSession {
         };
         match other {
             Some(Down::Probe(probe)) => {
-                let health = health::answer(probe, worker.connector.health_check().await);
-                self.wire.send(frame(Up::Health(health))).await?;
+                worker.health = worker.connector.health_check().await.into();
+                self.wire.send(frame(Up::Health(worker.health.answer(probe)))).await?;
             }
             Some(Down::Drain(_)) if self.drained == Drained::No => self.drained = Drained::Asked,
             Some(Down::Opened(_)) => {
                 return Err(SidecarError::Protocol { what: "it sent `opened` twice".to_owned() });
             }
-            Some(Down::Batch(_) | Down::Schema(_) | Down::Drain(_)) | None => {
+            // The decoder has kept it for the records that have it.
+            Some(Down::Schema(_)) => {}
+            Some(Down::Batch(_) | Down::Drain(_)) | None => {
                 debug!("the sidecar sent a frame that means nothing to this connector");
             }
         }
@@ -198,6 +239,12 @@ impl SinkSession {
             self.wire.send(frame(Up::Results(results))).await?;
         }
         Ok(())
+    }
+
+    /// Ends before anything was served.
+    pub(crate) async fn fail(self, fault: NotWritten) -> SinkEnd {
+        self.leave(Up::Fault(health::fault(&fault))).await;
+        SinkEnd::Failed(fault)
     }
 
     async fn leave(mut self, last: Up) {

@@ -9,11 +9,16 @@ use super::{
     Desk,
     lanes::{HeldLanes, Lane, lane},
 };
-use crate::{ConnectorError, ConnectorMetrics, ConnectorResult, SinkConnector, SinkRecord};
+use crate::{
+    ConnectorError, ConnectorMetrics, NotWritten, SinkConnector, SinkRecord, health::Checked,
+    outcome::Kind,
+};
 
 /// A connector and the records that it has in hand.
 pub(crate) struct Worker<C> {
     pub(crate) connector: C,
+    /// What its last health check said.
+    pub(crate) health: Checked,
     metrics: ConnectorMetrics,
     /// Records that are processed one by one, before any batch.
     ones: VecDeque<SinkRecord>,
@@ -29,9 +34,9 @@ pub(crate) struct Worker<C> {
 #[derive(Default)]
 pub(crate) struct Step {
     /// Delivery ids and their results. What the connector did not get to is missing.
-    pub(crate) answers: Vec<(u64, ConnectorResult<()>)>,
+    pub(crate) answers: Vec<(u64, Result<(), NotWritten>)>,
     /// Why the connector has to stop.
-    pub(crate) fault: Option<ConnectorError>,
+    pub(crate) fault: Option<NotWritten>,
     /// Whether the batch has to be delivered once more: nothing is known of it.
     pub(crate) again: bool,
 }
@@ -40,6 +45,7 @@ impl<C: SinkConnector> Worker<C> {
     pub(crate) fn new(connector: C, metrics: ConnectorMetrics) -> Self {
         Self {
             connector,
+            health: Checked::default(),
             metrics,
             ones: VecDeque::new(),
             batches: VecDeque::new(),
@@ -108,7 +114,7 @@ impl<C: SinkConnector> Worker<C> {
         let mut step = Step::default();
         let (id, lane) = (record.delivery.id, lane(&record));
         let result = if self.lanes.admits(&record) {
-            self.connector.process(record).await
+            self.connector.process_outcome(record).await
         } else {
             Err(held())
         };
@@ -129,7 +135,7 @@ impl<C: SinkConnector> Worker<C> {
             records.iter().map(|record| (record.delivery.id, lane(record))).collect();
         let desk = Desk::new(self.halves);
         desk.seat(&mut records);
-        let results = self.connector.process_batch_results(records).await;
+        let results = self.connector.process_batch_outcomes(records).await;
         if results.len() != names.len() {
             step.fault = Some(miscounted(results.len(), names.len()));
             return step;
@@ -162,12 +168,12 @@ impl<C: SinkConnector> Worker<C> {
         step: &mut Step,
         id: u64,
         lane: Option<Lane>,
-        result: ConnectorResult<()>,
+        result: Result<(), NotWritten>,
     ) {
         match result {
-            Err(fault) if fault.stops() => step.fault = step.fault.take().or(Some(fault)),
+            Err(fault) if fault.is_fatal() => step.fault = step.fault.take().or(Some(fault)),
             Err(error) => {
-                if !error.is_about_data() {
+                if error.is_retry() {
                     self.lanes.hold(lane);
                 }
                 step.answers.push((id, Err(error)));
@@ -184,8 +190,11 @@ impl<C: SinkConnector> Worker<C> {
         let mut succeeded = step.answers.len();
         for error in errors {
             succeeded -= 1;
-            self.metrics.record_error(error.code());
-            if !error.is_about_data() {
+            if error.is_filtered() {
+                continue;
+            }
+            self.metrics.record_error(error.label());
+            if error.is_retry() {
                 self.metrics.record_retry();
             }
         }
@@ -194,7 +203,7 @@ impl<C: SinkConnector> Worker<C> {
         }
         complain(&step.answers);
         if let Some(fault) = &step.fault {
-            self.metrics.record_error(fault.code());
+            self.metrics.record_error(fault.label());
             error!(error = %fault, "the connector has to stop");
         }
         self.metrics.set_inflight(self.in_hand());
@@ -202,9 +211,10 @@ impl<C: SinkConnector> Worker<C> {
 }
 
 /// Names the first of the records that were not written, and counts the others.
-fn complain(answers: &[(u64, ConnectorResult<()>)]) {
-    let failure = |(id, result): &(u64, ConnectorResult<()>)| {
-        result.as_ref().err().map(|error| (*id, error.to_string()))
+fn complain(answers: &[(u64, Result<(), NotWritten>)]) {
+    let failure = |(id, result): &(u64, Result<(), NotWritten>)| {
+        let error = result.as_ref().err().filter(|error| error.kind() != Kind::Filtered)?;
+        Some((*id, error.to_string()))
     };
     let mut failures = answers.iter().filter_map(failure);
     if let Some((delivery_id, error)) = failures.next() {
@@ -212,12 +222,12 @@ fn complain(answers: &[(u64, ConnectorResult<()>)]) {
     }
 }
 
-fn held() -> ConnectorError {
-    ConnectorError::retryable("an earlier record of the same key has to be written first")
+fn held() -> NotWritten {
+    NotWritten::retry("an earlier record of the same key has to be written first").code("HELD")
 }
 
-fn miscounted(results: usize, records: usize) -> ConnectorError {
-    ConnectorError::fatal(format!(
+fn miscounted(results: usize, records: usize) -> NotWritten {
+    NotWritten::fatal(format!(
         "process_batch_results returned {results} results for {records} records; \
          it has to return one for each"
     ))

@@ -4,7 +4,7 @@
 //! session costs nothing: the next one gets them again, numbered from one. What
 //! is here is bounded by the sidecar's demand, plus one poll.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 
 use danube_connector_proto::v1::{self, SourceDemand};
 use prost::Message as _;
@@ -22,16 +22,27 @@ const RECORD_OVERHEAD: usize = 16;
 /// See the module.
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
-    records: VecDeque<v1::SourceRecord>,
+    records: VecDeque<Kept>,
     polls: VecDeque<Poll>,
+    /// Polls that are complete and gone.
+    completed: u64,
     demand: Demand,
     /// The number up to which the sidecar has confirmed.
     committed: u64,
 }
 
-/// The records of one poll.
+/// A record, and which of which poll it is.
+#[derive(Debug)]
+struct Kept {
+    record: v1::SourceRecord,
+    poll: u64,
+    index: usize,
+}
+
+/// The records of one poll, or one of a stream.
 #[derive(Debug)]
 struct Poll {
+    streamed: bool,
     offsets: Vec<Offset>,
     uncommitted: usize,
 }
@@ -49,17 +60,62 @@ pub(crate) struct TooLarge {
 }
 
 impl Outbox {
-    /// A new session begins: everything is sent again.
-    pub(crate) fn reopen(&mut self) {
+    /// A new session begins: everything is sent again, but for what these positions show
+    /// to be safe: the session broke before that was said. Returns the offsets of each
+    /// poll that is complete now.
+    pub(crate) fn reopen(&mut self, positions: &[Offset]) -> Vec<Vec<Offset>> {
         self.demand = Demand::default();
         self.committed = 0;
+        let safe = self.safe(positions);
+        let mut records = std::mem::take(&mut self.records);
+        let mut index = 0;
+        records.retain(|kept| {
+            let partition = kept.record.position.as_ref().map(|place| &place.source_partition[..]);
+            let is_safe = partition
+                .and_then(|partition| safe.get(partition))
+                .is_some_and(|last| index <= *last);
+            index += 1;
+            if is_safe {
+                self.settle(kept.poll);
+            }
+            !is_safe
+        });
+        self.records = records;
+        self.complete()
+    }
+
+    /// By source partition, the last record that a position names. What was read before it is
+    /// safe too.
+    fn safe(&self, positions: &[Offset]) -> HashMap<String, usize> {
+        let mut safe = HashMap::new();
+        for (index, kept) in self.records.iter().enumerate() {
+            let Some(place) = &kept.record.position else { continue };
+            let named = |offset: &Offset| {
+                offset.partition == place.source_partition && offset.value == place.offset
+            };
+            if positions.iter().any(named) {
+                safe.insert(place.source_partition.clone(), index);
+            }
+        }
+        safe
     }
 
     /// Keeps the records of a poll.
     pub(crate) fn push(&mut self, records: Vec<SourceRecord>) {
+        self.keep(records, false);
+    }
+
+    /// Keeps the records of a stream: each is committed by itself.
+    pub(crate) fn push_streamed(&mut self, records: Vec<SourceRecord>) {
+        records.into_iter().for_each(|record| self.keep(vec![record], true));
+    }
+
+    fn keep(&mut self, records: Vec<SourceRecord>, streamed: bool) {
         let offsets = convert::offsets(&records);
-        self.polls.push_back(Poll { uncommitted: offsets.len(), offsets });
-        self.records.extend(records.into_iter().map(convert::record));
+        let poll = self.completed + self.polls.len() as u64;
+        self.polls.push_back(Poll { streamed, uncommitted: offsets.len(), offsets });
+        let kept = |(index, record)| Kept { record: convert::record(record), poll, index };
+        self.records.extend(records.into_iter().enumerate().map(kept));
     }
 
     /// The sidecar wants more.
@@ -101,7 +157,7 @@ impl Outbox {
         let first_number = self.demand.sent_records + 1;
         let mut size = FRAME_OVERHEAD;
         let mut records = Vec::new();
-        while let Some(record) = self.records.get(self.unsent_from()) {
+        while let Some(Kept { record, .. }) = self.records.get(self.unsent_from()) {
             let bytes = record.encoded_len();
             size += bytes + RECORD_OVERHEAD;
             if !self.demand.is_open() || (size > good && !records.is_empty()) {
@@ -124,20 +180,43 @@ impl Outbox {
         }
         let safe = usize::try_from(number.saturating_sub(self.committed)).ok()?;
         self.committed = self.committed.max(number);
-        self.records.drain(..safe);
-        Some(self.complete(safe))
+        let polls: Vec<_> = self.records.drain(..safe).map(|kept| kept.poll).collect();
+        polls.into_iter().for_each(|poll| self.settle(poll));
+        Some(self.complete())
     }
 
-    fn complete(&mut self, mut safe: usize) -> Vec<Vec<Offset>> {
-        let mut complete = Vec::new();
-        while let Some(poll) = self.polls.front_mut() {
-            let covered = poll.uncommitted.min(safe);
-            poll.uncommitted -= covered;
-            safe -= covered;
-            if poll.uncommitted > 0 {
-                break;
+    /// The offset of a record that was sent and is not committed.
+    pub(crate) fn offset(&self, number: u64) -> Option<&Offset> {
+        let index = number.checked_sub(self.committed + 1)?;
+        let kept = self.records.get(usize::try_from(index).ok()?)?;
+        self.poll(kept.poll)?.offsets.get(kept.index)
+    }
+
+    fn poll(&self, poll: u64) -> Option<&Poll> {
+        self.polls.get(usize::try_from(poll - self.completed).ok()?)
+    }
+
+    /// A record of this poll is safe.
+    fn settle(&mut self, poll: u64) {
+        let index = usize::try_from(poll - self.completed).unwrap_or(usize::MAX);
+        if let Some(poll) = self.polls.get_mut(index) {
+            poll.uncommitted -= 1;
+        }
+    }
+
+    /// Lets go of the polls in front that are complete: what is told of them comes in order,
+    /// and what was streamed at once.
+    fn complete(&mut self) -> Vec<Vec<Offset>> {
+        let mut complete: Vec<Vec<Offset>> = Vec::new();
+        let mut joins = false;
+        while self.polls.front().is_some_and(|poll| poll.uncommitted == 0) {
+            let Some(poll) = self.polls.pop_front() else { break };
+            self.completed += 1;
+            match complete.last_mut() {
+                Some(last) if joins && poll.streamed => last.extend(poll.offsets),
+                _ => complete.push(poll.offsets),
             }
-            complete.extend(self.polls.pop_front().map(|poll| poll.offsets));
+            joins = poll.streamed;
         }
         complete
     }
@@ -214,17 +293,48 @@ mod tests {
     }
 
     #[test]
+    fn what_was_streamed_is_committed_as_far_as_it_is_safe() {
+        let mut outbox = outbox(10, 1000);
+        outbox.push_streamed(records(3));
+        send(&mut outbox);
+
+        let safe = outbox.commit(2).expect("sent");
+        assert_eq!(safe.iter().map(Vec::len).collect::<Vec<_>>(), [2]);
+        assert_eq!(outbox.commit(3).expect("sent").len(), 1);
+    }
+
+    #[test]
     fn a_new_session_gets_what_was_not_committed_numbered_from_one() {
         let mut outbox = outbox(10, 1000);
         outbox.push(records(3));
         send(&mut outbox);
         outbox.commit(1).expect("sent");
-        outbox.reopen();
+        assert!(outbox.reopen(&[]).is_empty());
         assert_eq!(send(&mut outbox), None);
         outbox.demand(SourceDemand { records: 10, bytes: 1000 });
 
         assert_eq!(send(&mut outbox), Some((1, 2)));
         assert_eq!(outbox.commit(2).expect("sent").len(), 1);
+    }
+
+    #[test]
+    fn what_the_positions_show_to_be_safe_is_not_sent_again() {
+        let at = |partition: &str, value| {
+            SourceRecord::from_string("/default/t", "x").with_offset(Offset::new(partition, value))
+        };
+        let mut outbox = outbox(10, 1000);
+        outbox.push(vec![at("a", 1), at("b", 1)]);
+        outbox.push(vec![at("a", 2), at("b", 2)]);
+        send(&mut outbox);
+
+        let polls = outbox.reopen(&[Offset::new("a", 2), Offset::new("c", 1)]);
+        assert_eq!((polls.len(), outbox.len()), (0, 2));
+        let polls = outbox.reopen(&[Offset::new("a", 2), Offset::new("b", 1)]);
+        assert_eq!(polls, [vec![Offset::new("a", 1), Offset::new("b", 1)]]);
+        outbox.demand(SourceDemand { records: 10, bytes: 1000 });
+        assert_eq!(send(&mut outbox), Some((1, 1)));
+        assert_eq!(outbox.offset(1), Some(&Offset::new("b", 2)));
+        assert_eq!(outbox.commit(1).expect("sent").len(), 1);
     }
 
     #[test]

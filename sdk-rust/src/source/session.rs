@@ -7,14 +7,16 @@ use danube_connector_proto::v1::{
     source_service_client::SourceServiceClient, source_service_run_request::Frame as Up,
     source_service_run_response::Frame as Down,
 };
+use serde_json::Value;
 use tracing::{debug, error, warn};
 
 use super::{Intake, Outbox, convert};
 use crate::{
     ConnectorConfig, ConnectorError, ConnectorMetrics, ConnectorResult, Offset, ProducerConfig,
-    SourceConnector, SourceRecord, health,
+    SourceConnector, SourceRecord,
+    health::{self, Checked},
     runtime::Stop,
-    sidecar::{Session, Sidecar, SidecarError},
+    sidecar::{self, Session, Sidecar, SidecarError},
 };
 
 /// The frame limit of a sidecar that names none: that of every gRPC library,
@@ -55,8 +57,10 @@ pub(crate) struct SourceSession {
     wire: Wire,
     /// What the sidecar calls it.
     pub(crate) id: String,
-    /// Where to go on, at the first session.
+    /// What is durable.
     pub(crate) positions: Vec<Offset>,
+    /// What the operator set for this connector.
+    pub(crate) settings: Value,
     limit: usize,
     draining: bool,
     said_drained: bool,
@@ -77,6 +81,7 @@ impl SourceSession {
                 wire,
                 id: opened.session_id,
                 positions: convert::positions(opened.positions),
+                settings: sidecar::settings(&opened.settings_json)?,
                 limit: limit(opened.limits),
                 draining: false,
                 said_drained: false,
@@ -91,17 +96,19 @@ impl SourceSession {
         hands: &mut Hands<C>,
         stop: &Stop,
     ) -> SourceEnd {
-        hands.outbox.reopen();
+        let safe = hands.outbox.reopen(&self.positions);
+        let mut going = told(safe, hands).await;
         let end = loop {
-            if let Err(end) = self.turn(hands, stop).await {
-                break end;
+            match going {
+                Ok(()) => going = self.turn(hands, stop).await,
+                Err(end) => break end,
             }
         };
         let farewell = match &end {
             SourceEnd::Lost(_) => return end,
             SourceEnd::Stopped => self.drained().await,
             SourceEnd::Failed(fault) => {
-                self.wire.send(frame(Up::Fault(health::fault(fault)))).await
+                self.wire.send(frame(Up::Fault(health::fault_of(fault)))).await
             }
         };
         if let Err(error) = farewell.and(self.wire.close().await) {
@@ -176,7 +183,7 @@ impl SourceSession {
         };
         // A connector that never waits must not keep the stream from moving.
         tokio::task::yield_now().await;
-        keep(hands, polled)
+        keep(hands, polled, false)
     }
 
     /// Waits until something happens.
@@ -195,7 +202,7 @@ impl SourceSession {
             () = stop.overdue() => Ok(()),
             frame = self.wire.next() => self.take(frame?, hands).await,
             () = due, if reads && polled => Ok(()),
-            chunk = hands.intake.next(room), if reads && !polled => keep(hands, chunk),
+            chunk = hands.intake.next(room), if reads && !polled => keep(hands, chunk, true),
         }
     }
 
@@ -207,10 +214,10 @@ impl SourceSession {
         match received.frame {
             Some(Down::Demand(demand)) => hands.outbox.demand(demand),
             Some(Down::Committed(committed)) => commit(committed.number, hands).await?,
-            Some(Down::Rejected(rejected)) => reject(&rejected, &hands.metrics),
+            Some(Down::Rejected(rejected)) => reject(&rejected, hands).await?,
             Some(Down::Probe(probe)) => {
-                let health = health::answer(probe, hands.connector.health_check().await);
-                self.wire.send(frame(Up::Health(health))).await?;
+                let health = Checked::from(hands.connector.health_check().await);
+                self.wire.send(frame(Up::Health(health.answer(probe)))).await?;
             }
             Some(Down::Drain(_)) => self.draining = true,
             Some(Down::Opened(_)) => {
@@ -226,6 +233,7 @@ impl SourceSession {
 fn keep<C>(
     hands: &mut Hands<C>,
     records: ConnectorResult<Vec<SourceRecord>>,
+    streamed: bool,
 ) -> Result<(), SourceEnd> {
     let records = records.map_err(SourceEnd::Failed)?;
     if records.is_empty() {
@@ -233,7 +241,10 @@ fn keep<C>(
     }
     hands.metrics.record_batch_size(records.len());
     records.iter().for_each(|_| hands.metrics.record_received());
-    hands.outbox.push(records);
+    match streamed {
+        true => hands.outbox.push_streamed(records),
+        false => hands.outbox.push(records),
+    }
     hands.metrics.set_inflight(hands.outbox.len());
     Ok(())
 }
@@ -243,6 +254,14 @@ async fn commit<C: SourceConnector>(number: u64, hands: &mut Hands<C>) -> Result
     let Some(polls) = hands.outbox.commit(number) else {
         return Err(protocol(format!("it committed record {number}, which was not sent")).into());
     };
+    told(polls, hands).await
+}
+
+/// Tells the connector of each poll that is complete.
+async fn told<C: SourceConnector>(
+    polls: Vec<Vec<Offset>>,
+    hands: &mut Hands<C>,
+) -> Result<(), SourceEnd> {
     hands.metrics.set_inflight(hands.outbox.len());
     for offsets in polls {
         offsets.iter().for_each(|_| hands.metrics.record_success());
@@ -258,14 +277,18 @@ async fn commit<C: SourceConnector>(number: u64, hands: &mut Hands<C>) -> Result
     Ok(())
 }
 
-fn reject(rejected: &v1::SourceRejected, metrics: &ConnectorMetrics) {
-    metrics.record_error("REJECTED");
-    warn!(
-        number = rejected.number,
-        code = rejected.code,
-        "a record can never be published: {}",
-        rejected.message
-    );
+/// Tells the connector what can never be published.
+async fn reject<C: SourceConnector>(
+    rejected: &v1::SourceRejected,
+    hands: &mut Hands<C>,
+) -> Result<(), SourceEnd> {
+    let v1::SourceRejected { number, code, message } = rejected;
+    hands.metrics.record_error("REJECTED");
+    warn!(number, code, "a record can never be published: {message}");
+    let Some(offset) = hands.outbox.offset(*number).cloned() else {
+        return Err(protocol(format!("it rejected record {number}, which was not sent")).into());
+    };
+    hands.connector.rejected(offset, code, message).await.map_err(SourceEnd::Failed)
 }
 
 fn limit(limits: Option<v1::Limits>) -> usize {

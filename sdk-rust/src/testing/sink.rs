@@ -1,8 +1,8 @@
 //! A sink without a sidecar.
 
 use crate::{
-    ConnectorConfig, ConnectorMetrics, ConnectorResult, ConsumerConfig, SinkConnector, SinkRecord,
-    sink::Worker,
+    ConnectorConfig, ConnectorMetrics, ConnectorResult, ConsumerConfig, NotWritten, SinkConnector,
+    SinkRecord, sink::Worker,
 };
 
 /// Drives a sink as [`SinkRuntime`](crate::SinkRuntime) does.
@@ -31,7 +31,16 @@ impl<C: SinkConnector> SinkDriver<C> {
 
     /// Delivers a batch, and returns what became of each record, in their order.
     /// After a fatal error there are no further results: the fatal one is the last.
-    pub async fn deliver(&mut self, mut records: Vec<SinkRecord>) -> Vec<ConnectorResult<()>> {
+    pub async fn deliver(&mut self, records: Vec<SinkRecord>) -> Vec<ConnectorResult<()>> {
+        let outcomes = self.deliver_for_outcomes(records).await;
+        outcomes.into_iter().map(|outcome| Ok(outcome?)).collect()
+    }
+
+    /// As `deliver`, with what the connector said in full.
+    pub async fn deliver_for_outcomes(
+        &mut self,
+        mut records: Vec<SinkRecord>,
+    ) -> Vec<Result<(), NotWritten>> {
         for (id, record) in (1..).zip(&mut records) {
             record.delivery.id = id;
         }

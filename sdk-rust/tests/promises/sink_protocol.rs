@@ -41,7 +41,10 @@ async fn open_says_what_the_guides_configuration_says() {
     assert!(open.sdk.starts_with("danube-connector-sdk/"), "{}", open.sdk);
     let capabilities: Vec<_> =
         open.capabilities.iter().map(|one| Capability::try_from(*one)).collect();
-    assert_eq!(capabilities, [Ok(Capability::Probe), Ok(Capability::Drain)]);
+    assert_eq!(
+        capabilities,
+        [Ok(Capability::Probe), Ok(Capability::Drain), Ok(Capability::Schema)]
+    );
     let subscription = &open.subscriptions[0];
     assert_eq!(subscription.topic, "/default/orders");
     assert_eq!(subscription.subscription, "subscription");

@@ -27,9 +27,8 @@ class Sink {
         try (FileChannel directory = FileChannel.open(folder)) {
             directory.force(true);
         }
-        return SinkResults.newBuilder().addAcked(DeliveryRange.newBuilder()
-            .setFirst(records.get(0).getDeliveryId())
-            .setLast(records.get(records.size() - 1).getDeliveryId())).build();
+        long first = records.get(0).getDeliveryId(), last = records.get(records.size() - 1).getDeliveryId();
+        return SinkResults.newBuilder().addAcked(DeliveryRange.newBuilder().setFirst(first).setLast(last)).build();
     }
 
     static String env(String name, String otherwise) {
@@ -46,11 +45,14 @@ class Sink {
             call.write(SinkServiceRunRequest.newBuilder().setOpen(SinkOpen.newBuilder()
                 .setConnector(env("CONNECTOR_NAME", "plain-sink"))
                 .addSubscriptions(Subscription.newBuilder().setTopic(env("PLAIN_SINK_TOPIC", "/default/events")))
-                .addCapabilities(Capability.CAPABILITY_DRAIN)).build());
+                .addCapabilities(Capability.CAPABILITY_DRAIN).addCapabilities(Capability.CAPABILITY_PROBE)).build());
             for (var response = call.read(); response != null; response = call.read()) {
                 if (response.hasBatch()) {
                     var results = write(folder, response.getBatch().getRecordsList());
                     call.write(SinkServiceRunRequest.newBuilder().setResults(results).build());
+                } else if (response.hasProbe()) {
+                    var health = Health.newBuilder().setProbeId(response.getProbe().getProbeId());
+                    call.write(SinkServiceRunRequest.newBuilder().setHealth(health.setStatus(Health.Status.STATUS_HEALTHY)).build());
                 } else if (response.hasDrain()) {
                     call.write(SinkServiceRunRequest.newBuilder().setDrained(Drained.getDefaultInstance()).build());
                     call.halfClose();

@@ -8,10 +8,12 @@ use danube_sidecar_conformance::ConformanceCommand;
 use crate::{
     admin::args::{CheckpointCommand, DlqCommand, ReplayCommand, StatusCommand},
     config::{LogFormat, Overrides, TopicName},
+    init::InitCommand,
 };
 
 const EXAMPLES: &str = "\
 Examples:
+  danube-sidecar init --lang python --kind sink orders-sink   a new connector to start from
   danube-sidecar dev -- python sink.py      everything on a laptop: an embedded broker, the
                                             sidecar, and your connector, restarted when it ends
   danube-sidecar run --config sidecar.toml  next to a real broker (danube_service_url in the file)
@@ -54,6 +56,8 @@ pub enum Command {
     Replay(ReplayCommand),
     /// Show, set or reset where a source resumes.
     Checkpoint(CheckpointCommand),
+    /// Make a new connector, from a template.
+    Init(InitCommand),
     /// Certify a connector: run it against a scripted sidecar.
     Conformance(ConformanceCommand),
 }
@@ -133,6 +137,9 @@ pub struct Publish {
     /// Routing key of the messages
     #[arg(long)]
     pub key: Option<String>,
+    /// Attribute of the messages (repeatable)
+    #[arg(long = "attribute", value_name = "NAME=VALUE", value_parser = attribute)]
+    pub attributes: Vec<(String, String)>,
     /// Partitions of the topic, if it is created by this; 0: none
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub partitions: u32,
@@ -140,6 +147,11 @@ pub struct Publish {
     pub topic: TopicName,
     /// The messages; without any, the lines of standard input
     pub messages: Vec<String>,
+}
+
+fn attribute(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("an attribute is NAME=VALUE")?;
+    Ok((name.to_owned(), value.to_owned()))
 }
 
 impl Serve {
@@ -166,6 +178,18 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn an_attribute_is_a_name_and_a_value() {
+        let parse = |value| {
+            Cli::try_parse_from(["danube-sidecar", "publish", "--attribute", value, "/default/t", "m"])
+        };
+        let Ok(Command::Publish(publish)) = parse("table=a=b").map(|cli| cli.command) else {
+            panic!("not a publish");
+        };
+        assert_eq!(publish.attributes, [("table".to_owned(), "a=b".to_owned())]);
+        assert!(parse("table").is_err());
     }
 
     #[test]

@@ -18,6 +18,7 @@ pub mod dead_letter;
 pub mod dev;
 pub mod grpc;
 pub mod http;
+pub mod init;
 pub mod intake;
 pub mod log;
 pub mod metrics;

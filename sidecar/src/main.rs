@@ -1,6 +1,6 @@
 //! The command line of the Danube sidecar.
 
-use std::{env, process::ExitCode};
+use std::{env, path::Path, process::ExitCode};
 
 use clap::Parser as _;
 use danube_sidecar::{
@@ -8,7 +8,9 @@ use danube_sidecar::{
     app,
     cli::{Cli, Command, Common, Dev, Publish, Run},
     config::{self, Config, ConfigError, Environment, Overrides},
-    dev, log, publish, summary,
+    dev,
+    init::{self, InitCommand},
+    log, publish, summary,
 };
 use danube_sidecar_conformance::{self as conformance, ConformanceCommand};
 use tokio::{
@@ -34,6 +36,7 @@ fn main() -> ExitCode {
             Command::Dlq(command) => operate(Tool::Dlq(command)).await,
             Command::Replay(command) => operate(Tool::Replay(command)).await,
             Command::Checkpoint(command) => operate(Tool::Checkpoint(command)).await,
+            Command::Init(command) => create(&command),
             Command::Conformance(command) => certify(command).await,
         }
     });
@@ -111,6 +114,16 @@ async fn send(publish: Publish) -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(error) => fail(1, &error),
+    }
+}
+
+fn create(command: &InitCommand) -> ExitCode {
+    match init::run(command, Path::new("")) {
+        Ok(next) => {
+            print!("{next}");
+            ExitCode::SUCCESS
+        }
+        Err(error) => fail(2, &error),
     }
 }
 

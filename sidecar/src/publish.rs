@@ -65,7 +65,7 @@ pub async fn run(publish: Publish) -> Result<usize, Error> {
             payload: message?.into(),
             key: publish.key.as_deref().map(Into::into),
             partition_by: None,
-            attributes: vec![],
+            attributes: publish.attributes.clone(),
             schema: None,
         };
         let Ok(confirmed) = timeout(PATIENCE, publisher.publish(message)).await else {

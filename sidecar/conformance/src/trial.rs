@@ -181,6 +181,8 @@ fn read(path: &Path) -> Option<String> {
         return Some(names(path).join("\n"));
     }
     let (folder, name) = (path.parent()?, path.file_name()?.to_string_lossy());
+    // A name alone is a file of the working folder.
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
     let own = names(folder).into_iter().filter(|other| other.starts_with(&*name));
     let texts: Vec<_> = own.filter_map(|name| fs::read(folder.join(name)).ok()).collect();
     match texts.is_empty() {

@@ -102,7 +102,7 @@ def test_a_message_is_cut_and_always_valid():
     assert message("\udcff") == "?"
 
 
-@pytest.mark.parametrize("payload", [b"\xff", b"{"])
+@pytest.mark.parametrize("payload", [b"\xff", b"{", b"[" * 100_000])
 def test_an_invalid_payload_is_a_reject_that_does_not_show_it(payload):
     with pytest.raises(InvalidPayload) as caught:
         Record(payload).json()

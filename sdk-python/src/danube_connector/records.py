@@ -73,10 +73,13 @@ class Record:
 
     def json(self) -> Any:
         """The payload as JSON. Raises InvalidPayload, which rejects the record where it is not caught."""
+        text = self.text()
         try:
-            return json.loads(self.text())
+            return json.loads(text)
         except json.JSONDecodeError as error:
             raise InvalidPayload(f"the payload is not JSON: {error.msg} at character {error.pos}") from None
+        except (RecursionError, ValueError):  # Python's own limits.
+            raise InvalidPayload("the payload is nested too deeply, or has a number of too many digits") from None
 
 
 @dataclass(frozen=True)

@@ -136,6 +136,29 @@ async def test_a_probe_is_answered_while_a_record_is_written():
 
 
 @scenario
+async def test_a_probe_waits_for_a_sink_that_is_just_being_opened(monkeypatch):
+    class Opening(Singly):
+        async def open(self, settings):
+            await self.gate("open").pass_through()
+
+        async def health(self):
+            self.journal.note("health")
+
+    sink = Opening()
+    async with ScriptedSidecar() as sidecar, running(sink, sidecar):
+        session = await sidecar.open()
+        await sink.gate("open").reached()
+        monkeypatch.setattr("danube_connector._health.CHECK_TIMEOUT", 0.01)
+        health = await session.probe()
+        assert (health.status, health.message) == (common.Health.STATUS_UNHEALTHY, "the connector is not open yet")
+        monkeypatch.undo()
+        probe = asyncio.ensure_future(session.probe())
+        sink.gate("open").open()
+        assert (await probe).status == common.Health.STATUS_HEALTHY
+    assert "health" in sink.journal.calls
+
+
+@scenario
 async def test_a_health_check_that_takes_too_long_is_no_health(monkeypatch):
     monkeypatch.setattr("danube_connector._health.CHECK_TIMEOUT", 0.01)
 

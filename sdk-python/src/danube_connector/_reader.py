@@ -98,6 +98,7 @@ class Reader:
             return
         await call(self._thread, self._source.open, self._session.settings)
         self.is_open = True
+        self._changes.notify()
         await call(self._thread, self._source.restore, self._positions)
         if type(self._source).stream is Source.stream:
             await self._poll_on()

@@ -29,7 +29,7 @@ class SinkRun:
         self._changes = changes
         self._stopping = stopping
         self._worker = Worker(sink, thread, changes)
-        self._health = HealthCheck(sink, lambda: self._worker.is_open)
+        self._health = HealthCheck(sink, lambda: self._worker.is_open, changes)
         self._working: Optional[asyncio.Future[Any]] = None
 
     def open_frame(self) -> Any:

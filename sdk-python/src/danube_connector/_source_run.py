@@ -43,7 +43,7 @@ class SourceRun:
         interval = seconds("poll_interval", options.get("poll_interval", POLL_INTERVAL))
         assert interval is not None
         self._reader = Reader(source, thread, self._outbox, self._notices, changes, stopping, interval.total_seconds())
-        self._health = HealthCheck(source, lambda: self._reader.is_open)
+        self._health = HealthCheck(source, lambda: self._reader.is_open, changes)
         self._misfit: Optional[RecordTooLarge] = None
 
     def open_frame(self) -> Any:

@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from danube_connector._wire import common
+from danube_connector._wire import common, sink
 from scripted import REJECT, RETRY, ScriptedSidecar, failures, ranges, record, scenario, within
 
 HOME = pathlib.Path(__file__).resolve().parents[1]
@@ -160,6 +160,42 @@ async def test_the_push_source_of_the_readme_answers_when_a_line_is_committed(tm
             assert await within(reader.readline()) == b"ok\n"
             assert await stopped(process, session) == 0
             writer.close()
+
+
+@scenario
+async def test_the_spool_source_deletes_a_file_when_it_is_committed_and_counts_on(tmp_path):
+    (tmp_path / "spool").mkdir()
+    for name in ("b", "a"):
+        (tmp_path / "spool" / name).write_text(f"of {name}")
+    position = common.Position(source_partition="files", offset=7, metadata="before")
+    async with ScriptedSidecar() as sidecar, program("examples/spool_source.py", sidecar, tmp_path) as process:
+        session = await sidecar.open(positions=[position])
+        await session.demand(10)
+        frame = await session.receive("records")
+        assert [(each.payload, each.position.offset) for each in frame.records] == [(b"of a", 8), (b"of b", 9)]
+        await session.committed(1)
+        while (tmp_path / "spool" / "a").exists():
+            await asyncio.sleep(0.01)
+        assert (tmp_path / "spool" / "b").exists()
+        await session.committed(2)
+        assert await stopped(process, session) == 0
+    assert not list((tmp_path / "spool").iterdir())
+
+
+@scenario
+async def test_the_schema_sink_takes_the_versions_that_it_knows(tmp_path):
+    async with ScriptedSidecar() as sidecar, program("examples/schema_sink.py", sidecar, tmp_path) as process:
+        session = await sidecar.open(settings_json='{"versions": [2]}')
+        for version in (2, 3):
+            ref = common.SchemaRef(schema_id=1, version=version)
+            await session.send(schema=sink.Schema(ref=ref, subject="reading", type="json_schema"))
+        await session.batch(
+            *(record('{"value": 21.5}', schema=common.SchemaRef(schema_id=1, version=version)) for version in (2, 3)), record()
+        )
+        results = await session.receive("results")
+        assert failures(results) == [(2, REJECT, "UNKNOWN_VERSION"), (3, REJECT, "WRONG_SCHEMA")]
+        assert await within(process.stdout.readline()) == "21.5 °C\n".encode()
+        assert await stopped(process, session) == 0
 
 
 async def free_port():

@@ -24,7 +24,11 @@ const EXCEPTION: &str = "EXCEPTION";
 /// # assert_eq!((full.error_code(), test.error_code()), ("LOCKED", "TEST_ORDER"));
 /// ```
 #[derive(Debug)]
-pub struct NotWritten {
+pub struct NotWritten(Box<Said>);
+
+/// Behind a pointer: a record that is written has the same type.
+#[derive(Debug)]
+struct Said {
     kind: Kind,
     code: Cow<'static, str>,
     message: String,
@@ -69,54 +73,54 @@ impl NotWritten {
     /// `DATABASE_BUSY`.
     #[must_use]
     pub fn code(mut self, code: impl Into<Cow<'static, str>>) -> Self {
-        self.code = code.into();
+        self.0.code = code.into();
         self
     }
 
     /// A retry that does not come earlier than this. Without meaning for the others.
     #[must_use]
     pub fn after(mut self, delay: Duration) -> Self {
-        self.retry_after = Some(delay);
+        self.0.retry_after = Some(delay);
         self
     }
 
     /// Its code.
     pub fn error_code(&self) -> &str {
-        &self.code
+        &self.0.code
     }
 
     /// What happened, in words.
     pub fn message(&self) -> &str {
-        &self.message
+        &self.0.message
     }
 
     /// The delay that was asked for.
     pub fn retry_after(&self) -> Option<Duration> {
-        self.retry_after
+        self.0.retry_after
     }
 
     /// Whether the record is offered again.
     pub fn is_retry(&self) -> bool {
-        self.kind == Kind::Retry
+        self.0.kind == Kind::Retry
     }
 
     /// Whether the record is left out on purpose.
     pub fn is_filtered(&self) -> bool {
-        self.kind == Kind::Filtered
+        self.0.kind == Kind::Filtered
     }
 
     /// Whether the connector stops.
     pub fn is_fatal(&self) -> bool {
-        self.kind == Kind::Fatal
+        self.0.kind == Kind::Fatal
     }
 
     pub(crate) fn kind(&self) -> Kind {
-        self.kind
+        self.0.kind
     }
 
     /// The kind as a label of metrics: those are a closed set, codes are the connector's.
     pub(crate) fn label(&self) -> &'static str {
-        match (&self.error, self.kind) {
+        match (&self.0.error, self.0.kind) {
             (Some(error), _) => error.code(),
             (None, Kind::Retry) => "RETRYABLE",
             (None, Kind::Reject) => "INVALID_DATA",
@@ -126,13 +130,13 @@ impl NotWritten {
     }
 
     fn new(kind: Kind, code: &'static str, message: String) -> Self {
-        Self { kind, code: code.into(), message, retry_after: None, error: None }
+        Self(Box::new(Said { kind, code: code.into(), message, retry_after: None, error: None }))
     }
 }
 
 impl fmt::Display for NotWritten {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.code, self.message)
+        write!(f, "{}: {}", self.0.code, self.0.message)
     }
 }
 
@@ -143,13 +147,13 @@ impl From<ConnectorError> for NotWritten {
             error if error.is_about_data() => Kind::Reject,
             _ => Kind::Retry,
         };
-        Self {
+        Self(Box::new(Said {
             kind,
             code: error.code().into(),
             message: error.to_string(),
             retry_after: error.retry_after(),
             error: Some(error),
-        }
+        }))
     }
 }
 
@@ -165,7 +169,7 @@ impl From<Box<dyn StdError + Send + Sync>> for NotWritten {
 /// For what knows nothing of outcomes. A record that was left out counts as wrong data.
 impl From<NotWritten> for ConnectorError {
     fn from(outcome: NotWritten) -> Self {
-        let NotWritten { kind, message, retry_after, error, .. } = outcome;
+        let Said { kind, message, retry_after, error, .. } = *outcome.0;
         match (error, kind) {
             (Some(error), _) => error,
             (None, Kind::Fatal) => Self::fatal(message),

@@ -183,7 +183,14 @@ mod tests {
     #[test]
     fn an_attribute_is_a_name_and_a_value() {
         let parse = |value| {
-            Cli::try_parse_from(["danube-sidecar", "publish", "--attribute", value, "/default/t", "m"])
+            Cli::try_parse_from([
+                "danube-sidecar",
+                "publish",
+                "--attribute",
+                value,
+                "/default/t",
+                "m",
+            ])
         };
         let Ok(Command::Publish(publish)) = parse("table=a=b").map(|cli| cli.command) else {
             panic!("not a publish");

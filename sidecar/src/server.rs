@@ -8,6 +8,10 @@ use std::{
     net::SocketAddr,
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -166,11 +170,15 @@ impl Acceptor {
         let (routes, stop, http) = (self.routes.clone(), self.stop.clone(), self.http);
         self.tasks.spawn(async move {
             let origin = peer.clone();
+            let spoke_grpc = Arc::new(AtomicBool::new(false));
+            let speaks_grpc = Arc::clone(&spoke_grpc);
             let service = tower::service_fn(move |mut request: Request<hyper::body::Incoming>| {
                 let routes = routes.clone();
                 request.extensions_mut().insert(origin.clone());
+                let grpc = is_grpc(&request);
+                speaks_grpc.fetch_or(grpc, Ordering::Relaxed);
                 async move {
-                    if !is_grpc(&request) {
+                    if !grpc {
                         return Ok(not_grpc(http));
                     }
                     routes.oneshot(request.map(Body::new)).await
@@ -189,12 +197,17 @@ impl Acceptor {
             };
             if let Err(error) = served {
                 let error = error.to_string();
-                warn!(
-                    ?peer,
-                    error,
-                    "a connection broke off or did not speak gRPC: connectors dial this port with \
-                     HTTP/2 (plaintext gRPC), people use http://{http}"
-                );
+                if spoke_grpc.load(Ordering::Relaxed) {
+                    // Kubelet resets many connections of its probes; sessions tell of their own end.
+                    debug!(?peer, error, "a connection broke off");
+                } else {
+                    warn!(
+                        ?peer,
+                        error,
+                        "a connection broke off or did not speak gRPC: connectors dial this port \
+                         with HTTP/2 (plaintext gRPC), people use http://{http}"
+                    );
+                }
             }
         });
     }

@@ -39,8 +39,8 @@ impl Journal {
 
 /// What the kit gives a connector.
 pub fn config() -> ConnectorConfig {
-    let mut config = ConnectorConfig::default();
-    config.connector_name = "conformance".to_owned();
+    let connector_name = "conformance".to_owned();
+    let mut config = ConnectorConfig { connector_name, ..ConnectorConfig::default() };
     config.apply_env_overrides();
     config
 }

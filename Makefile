@@ -6,7 +6,7 @@ PYTHON := .tools/venv/bin/python
 # What setup installs comes before what the machine may have (mosquitto, buf).
 export PATH := $(CURDIR)/.tools/bin:$(PATH)
 
-.PHONY: help setup demo build test lint test-rust test-languages conformance test-demo chaos test-chaos sabotage bench \
+.PHONY: help setup demo build test lint test-rust test-languages test-examples conformance test-demo chaos test-chaos sabotage bench \
 	test-bench doc clean
 
 help:
@@ -33,7 +33,7 @@ demo:
 build:
 	cargo build --workspace --all-targets
 
-test: setup lint test-rust test-languages conformance test-demo test-chaos test-bench
+test: setup lint test-rust test-languages test-examples conformance test-demo test-chaos test-bench
 
 lint: setup
 	cargo fmt --all --check
@@ -43,6 +43,7 @@ lint: setup
 	.tools/bin/cargo-deny --log-level error check bans licenses sources
 	tools/tidy
 	tools/check-readme
+	$(PYTHON) tools/protocol-reference --check
 
 # The tests start the programs of this workspace: build them first.
 test-rust: setup
@@ -50,12 +51,17 @@ test-rust: setup
 	cargo test --workspace --quiet
 
 test-languages: setup
-	$(PYTHON) -m pytest --quiet tests/plain tests/conformance
+	$(PYTHON) -m pytest --quiet tests/plain tests/conformance tests/pod
 	$(PYTHON) -m pytest --quiet sdk-python
 	cd sdk-go && go vet ./... && go test ./...
 	cd sdk-go && buf generate && git diff --exit-code -- gen
 	cd sdk-typescript && npm test --silent
 	mvn --quiet --batch-mode -Dstyle.color=never -Dmaven.test.redirectTestOutputToFile=true --file sdk-java/pom.xml verify
+
+# The examples on the real systems that they are made for, their READMEs word by word, and what `init` makes.
+test-examples: setup
+	cargo build --quiet --package danube-sidecar --package danube-devbroker --package file-source --package mqtt-source
+	$(PYTHON) -m pytest --quiet tests/examples tests/scaffolds
 
 # Every connector over TCP and over a Unix socket; a language that is missing is named, and fails in CI.
 conformance: setup

@@ -36,7 +36,8 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// An optional part of the protocol that a connector understands.
+// An optional part of the protocol that a connector understands. It declares
+// them in `open`; a part that is not declared is not used, and costs nothing.
 type Capability int32
 
 const (
@@ -45,11 +46,14 @@ const (
 	// The sidecar MAY send `probe`; the connector MUST answer each with `health`.
 	Capability_CAPABILITY_PROBE Capability = 1
 	// The sidecar MAY send `drain`; the connector MUST finish what it holds and
-	// then send `drained`.
+	// then send `drained`. Without it, a sidecar that stops waits for the results
+	// of what a sink holds, and for the commits of what a source has sent.
 	Capability_CAPABILITY_DRAIN Capability = 2
 	// Sinks: the sidecar sends `schema` before the first record that refers to it.
+	// Without it, records name their schema and nobody describes it.
 	Capability_CAPABILITY_SCHEMA Capability = 3
-	// Sinks: the connector changes its window with `flow` while it runs.
+	// Sinks: the connector changes its window with `flow` while it runs. The
+	// sidecar takes `flow` from every sink, so declaring it only says so.
 	Capability_CAPABILITY_FLOW Capability = 4
 )
 
@@ -106,7 +110,8 @@ const (
 	Health_STATUS_UNSPECIFIED Health_Status = 0
 	// Reachable and usable.
 	Health_STATUS_HEALTHY Health_Status = 1
-	// Not usable at the moment.
+	// Not usable at the moment. A status that the sidecar does not know counts as
+	// this one.
 	Health_STATUS_UNHEALTHY Health_Status = 2
 )
 
@@ -154,13 +159,15 @@ func (Health_Status) EnumDescriptor() ([]byte, []int) {
 // Limits that hold for this session. The sidecar states them in `opened`.
 type Limits struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Largest encoded frame, in bytes, that the sidecar accepts. A larger one
-	// ends the stream with RESOURCE_EXHAUSTED.
+	// Largest encoded frame, in bytes, that the sidecar accepts: 4 MiB. A larger
+	// one ends the stream with RESOURCE_EXHAUSTED.
 	MaxInboundFrameBytes uint64 `protobuf:"varint,1,opt,name=max_inbound_frame_bytes,json=maxInboundFrameBytes,proto3" json:"max_inbound_frame_bytes,omitempty"`
 	// Largest encoded frame, in bytes, that the sidecar sends: 4 MiB - 64 KiB,
-	// or `open.max_frame_bytes` where the connector accepts more.
+	// or 64 KiB less than `open.max_frame_bytes` where the connector accepts more
+	// than 4 MiB.
 	MaxOutboundFrameBytes uint64 `protobuf:"varint,2,opt,name=max_outbound_frame_bytes,json=maxOutboundFrameBytes,proto3" json:"max_outbound_frame_bytes,omitempty"`
-	// Largest payload plus attributes and key, in bytes, that Danube can store.
+	// Largest payload plus attributes and key, in bytes, that Danube can store:
+	// 4 MiB - 64 KiB. A source's larger record is answered with `rejected`.
 	MaxRecordBytes uint64 `protobuf:"varint,3,opt,name=max_record_bytes,json=maxRecordBytes,proto3" json:"max_record_bytes,omitempty"`
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
@@ -217,17 +224,23 @@ func (x *Limits) GetMaxRecordBytes() uint64 {
 	return 0
 }
 
-// Retry behaviour that a connector proposes. What the operator's file says
-// wins over it; an unset field means the sidecar's default.
+// Retry behaviour that a sink proposes. What the operator's file says wins over
+// it; an unset field means the sidecar's default. Where workers of one connector
+// propose different things, the one that joined last is followed.
 type RetrySettings struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Failed attempts after the first one before a record counts as exhausted.
-	// Default 3.
+	// Failed attempts after the first one before a record counts as exhausted; 0
+	// means that the first failure exhausts it. Default 3. An attempt counts only
+	// if another record of the connector succeeded since this record's previous
+	// attempt, or after a day of failures (`[retry] max_age`): an outage is not the
+	// record's fault. An exhausted record becomes a dead letter, unless the
+	// operator's file says otherwise (`[retry] on_exhausted`).
 	MaxRetries *uint32 `protobuf:"varint,1,opt,name=max_retries,json=maxRetries,proto3,oneof" json:"max_retries,omitempty"`
-	// Backoff before the first retry; doubled for each further one, with full
-	// jitter. Default 1 s.
+	// Upper bound of the backoff before the first retry, doubled for each further
+	// one; the backoff is anything between nothing and the bound (full jitter).
+	// Default 1 s.
 	InitialBackoff *durationpb.Duration `protobuf:"bytes,2,opt,name=initial_backoff,json=initialBackoff,proto3" json:"initial_backoff,omitempty"`
-	// Upper bound of the backoff. Default 30 s.
+	// Upper bound of every backoff. Default 30 s.
 	MaxBackoff    *durationpb.Duration `protobuf:"bytes,3,opt,name=max_backoff,json=maxBackoff,proto3" json:"max_backoff,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -291,9 +304,11 @@ type Position struct {
 	// in: a file, a table, a partition, a topic. Any name that is stable across
 	// restarts.
 	SourcePartition string `protobuf:"bytes,1,opt,name=source_partition,json=sourcePartition,proto3" json:"source_partition,omitempty"`
-	// Where in that sequence. The sidecar stores it and never computes with it.
+	// Where in that sequence. The sidecar stores it and never computes with it: it
+	// need not grow. Two records of one source partition SHOULD NOT have the same:
+	// the SDKs here take equal offsets for the same place.
 	Offset uint64 `protobuf:"varint,2,opt,name=offset,proto3" json:"offset,omitempty"`
-	// Whatever else the connector needs to resume there (opaque).
+	// Whatever else the connector needs to resume there (opaque to the sidecar).
 	Metadata      *string `protobuf:"bytes,3,opt,name=metadata,proto3,oneof" json:"metadata,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -407,7 +422,12 @@ func (x *SchemaRef) GetVersion() uint32 {
 
 // Asks whether the external system is well. Only sent to a connector that
 // declared CAPABILITY_PROBE, which MUST answer with exactly one `Health` of the
-// same id, and SHOULD do so within 5 s.
+// same id, and SHOULD do so within 5 s. Sinks are asked every 30 s; this version
+// of the sidecar does not ask sources.
+//
+// Answers move no record: they are what the operator sees (the metric
+// `danube_connector_health`, and a warning in the log). An answer that does not
+// come leaves what was seen before.
 type Probe struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Identifies the question; unique within the session.
@@ -517,14 +537,16 @@ func (x *Health) GetMessage() string {
 	return ""
 }
 
-// The connector cannot go on. The sidecar releases everything unresolved
-// (nothing is dead-lettered), marks the connector as failed and ends the
-// stream. A new session clears the mark.
+// The connector cannot go on. The sidecar ends the stream with OK, logs why, and
+// releases everything that is unresolved at a sink: it is offered again to the
+// next session, is no crash, and nothing is dead-lettered. A sink is shown as
+// failed until a new session comes. What a source has sent is still published and
+// committed.
 type Fault struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// A short constant in UPPER_SNAKE, for metrics and filters.
+	// A short constant in UPPER_SNAKE, for logs and filters.
 	Code string `protobuf:"bytes,1,opt,name=code,proto3" json:"code,omitempty"`
-	// What happened, for the operator.
+	// What happened, for the operator. Never put payloads or secrets here.
 	Message       string `protobuf:"bytes,2,opt,name=message,proto3" json:"message,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -574,12 +596,15 @@ func (x *Fault) GetMessage() string {
 	return ""
 }
 
-// The sidecar is about to end this session and sends nothing new. The connector
-// SHOULD finish what it holds, answer for it, and send `Drained`.
+// The sidecar is about to end this session: to a sink it sends nothing new, from
+// a source it wants nothing new. The connector SHOULD finish what it holds,
+// answer for it, and send `Drained`. One that does not is ended when the time is
+// up, with UNAVAILABLE.
 type Drain struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// How long the sidecar waits from now. What is unanswered then is offered
-	// again later: that is no failure and never leads to a dead letter.
+	// How long the sidecar waits from now: a part of the operator's
+	// `[sidecar] shutdown_timeout` (25 s by default). What is unanswered then is
+	// offered again later: that is no failure and never leads to a dead letter.
 	Timeout       *durationpb.Duration `protobuf:"bytes,1,opt,name=timeout,proto3" json:"timeout,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -624,7 +649,7 @@ func (x *Drain) GetTimeout() *durationpb.Duration {
 
 // Nothing is left in the connector's hands. It MAY come unasked: this worker
 // leaves, and what it did not answer is offered again without counting as a
-// crash. The sidecar ends the stream after it.
+// crash. The connector MUST send nothing after it; the sidecar ends the stream.
 type Drained struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields

@@ -24,12 +24,14 @@ class ConformanceSource(Source):
         self._next = 1
         self._last = 1000
         self._size = 0
+        self._place: Optional[int] = None
         self.ends = ends
 
     async def open(self, settings: Dict[str, Any]) -> None:
         conformance = settings.get("conformance", {})
         self._last = int(conformance.get("records", 1000))
         self._size = int(conformance.get("size", 0))
+        self._place = conformance.get("offset")  # Of all records, if not each has its own.
 
     async def restore(self, positions: Mapping[str, Position]) -> None:
         position = positions.get(PARTITION)
@@ -63,7 +65,7 @@ class ConformanceSource(Source):
             topic="/default/conformance",
             key=f"k{number % 4}",
             attributes={"n": str(number)},
-            position=Position(PARTITION, number, f"m{number}"),
+            position=Position(PARTITION, number if self._place is None else self._place, f"m{number}"),
         )
 
 

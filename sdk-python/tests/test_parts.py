@@ -7,7 +7,7 @@ import grpc.aio
 import pytest
 
 from connectors import numbered, source_record
-from danube_connector import ConfigError, InvalidPayload, Record, RecordTooLarge, Retry, Sink, Source, run
+from danube_connector import ConfigError, InvalidPayload, Position, Record, RecordTooLarge, Retry, Sink, Source, SourceRecord, run
 from danube_connector._address import grpc_target
 from danube_connector._changes import Changes
 from danube_connector._lanes import MOST, HeldLanes
@@ -150,6 +150,27 @@ def test_room_counts_what_waits():
     assert outbox.has_room()
     outbox.add(source_record("b"))
     assert not outbox.has_room()
+
+
+def test_of_records_at_the_same_place_only_what_is_news_is_committed():
+    outbox = Outbox()
+    place = Position("file", 0)
+    for text in "abcd":
+        outbox.add(SourceRecord(text, topic="/default/t", position=place))
+
+    def texts(entries):
+        return [entry.record.payload for entry in entries]
+
+    def reopened_and_sent():
+        committed = outbox.reopen(0, {"file": place})
+        outbox.allow(10, 1000)
+        outbox.next_frame()
+        return texts(committed)
+
+    assert reopened_and_sent() == ["a"]
+    assert reopened_and_sent() == []
+    assert texts(outbox.commit(1)) == ["b"]
+    assert reopened_and_sent() == []
 
 
 def test_a_record_above_the_limit_is_named():

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from dataclasses import dataclass
-from typing import Any, Deque, Iterable, List, Mapping, Optional
+from typing import Any, Deque, Dict, List, Mapping, Optional
 
 from . import _convert, _wire
 from ._session import SessionLost
@@ -43,6 +43,8 @@ class Outbox:
         self._unsent: Deque[Entry] = deque()
         self._limit = DEFAULT_LIMIT
         self._unsent_bytes = 0
+        self._known: Dict[str, int] = {}
+        """By source partition, the last offset that is known to be committed."""
         self._reset()
 
     def _reset(self) -> None:
@@ -54,7 +56,9 @@ class Outbox:
     def reopen(self, limit: int, positions: Mapping[str, Position]) -> List[Entry]:
         """A new session begins: everything is sent again, but for what these positions show to be committed. Returns that."""
         entries = [*self._sent, *self._unsent]
-        committed = _committed_by(entries, positions)
+        news = {name: place.offset for name, place in positions.items() if self._known.get(name) != place.offset}
+        committed = _committed_by(entries, news)
+        self._known.update((name, place.offset) for name, place in positions.items())
         done = {id(entry) for entry in committed}
         self._sent.clear()
         self._unsent = deque(entry for entry in entries if id(entry) not in done)
@@ -128,7 +132,10 @@ class Outbox:
         if number > self._sent_records:
             raise SessionLost(f"the sidecar broke the protocol: it committed record {number}, which was not sent")
         safe = number - self._first_held() + 1
-        return [self._sent.popleft() for _ in range(max(safe, 0))]
+        committed = [self._sent.popleft() for _ in range(max(safe, 0))]
+        places = (entry.record.position for entry in committed)
+        self._known.update((place.partition, place.offset) for place in places if place is not None)
+        return committed
 
     def entry(self, number: int) -> Optional[Entry]:
         """The record of this number, if it was sent and is not committed."""
@@ -146,14 +153,13 @@ class Outbox:
         return entries
 
 
-def _committed_by(entries: Iterable[Entry], positions: Mapping[str, Position]) -> List[Entry]:
-    """For each source partition, the records up to the one that stands at its position; nothing where none does."""
-    entries = list(entries)
-    last = {}
+def _committed_by(entries: List[Entry], offsets: Mapping[str, int]) -> List[Entry]:
+    """For each source partition, the records up to the first that stands at its offset; nothing where none does."""
+    last: Dict[str, int] = {}
     for index, entry in enumerate(entries):
         place = entry.record.position
-        if place is not None and place.partition in positions and positions[place.partition].offset == place.offset:
-            last[place.partition] = index
+        if place is not None and offsets.get(place.partition) == place.offset:
+            last.setdefault(place.partition, index)
     return [
         entry
         for index, entry in enumerate(entries)

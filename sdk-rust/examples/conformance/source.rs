@@ -29,6 +29,8 @@ struct Numbers {
     next: u64,
     last: u64,
     size: usize,
+    /// Where all of them stand, if not each at its own place.
+    place: Option<u64>,
 }
 
 impl Iterator for Numbers {
@@ -45,8 +47,15 @@ impl Iterator for Numbers {
         let record = SourceRecord::from_string(TOPIC, text + &padding)
             .with_key(format!("k{}", number % 4))
             .with_attribute("n", number.to_string())
-            .with_offset(Offset::with_metadata(PARTITION, number, format!("m{number}")));
+            .with_offset(self.offset(number));
         Some(record)
+    }
+}
+
+impl Numbers {
+    fn offset(&self, number: u64) -> Offset {
+        let place = self.place.unwrap_or(number);
+        Offset::with_metadata(PARTITION, place, format!("m{number}"))
     }
 }
 
@@ -63,6 +72,7 @@ impl SourceConnector for ConformanceSource {
 
     async fn configure(&mut self, settings: Value) -> ConnectorResult<()> {
         let number = |name: &str| settings["conformance"][name].as_u64();
+        self.numbers.place = number("offset");
         self.numbers.last = number("records").unwrap_or(1000);
         self.numbers.size = number("size").and_then(|size| size.try_into().ok()).unwrap_or(0);
         Ok(())
@@ -120,7 +130,7 @@ async fn main() -> ConnectorResult<()> {
         journal: Journal::from_env()?,
         pushes: is_set("CONFORMANCE_MODE", "push"),
         ends: is_set("CONFORMANCE_END", "1"),
-        numbers: Numbers { next: 1, last: 1000, size: 0 },
+        numbers: Numbers { next: 1, last: 1000, size: 0, place: None },
     };
     SourceRuntime::new(source, config()).await?.run().await
 }

@@ -26,6 +26,8 @@ pub(crate) struct Outbox {
     polls: VecDeque<Poll>,
     /// Polls that are complete and gone.
     completed: u64,
+    /// By source partition, the last offset that is known to be safe.
+    known: HashMap<String, u64>,
     demand: Demand,
     /// The number up to which the sidecar has confirmed.
     committed: u64,
@@ -67,6 +69,7 @@ impl Outbox {
         self.demand = Demand::default();
         self.committed = 0;
         let safe = self.safe(positions);
+        self.known.extend(positions.iter().map(|place| (place.partition.clone(), place.value)));
         let mut records = std::mem::take(&mut self.records);
         let mut index = 0;
         records.retain(|kept| {
@@ -84,17 +87,21 @@ impl Outbox {
         self.complete()
     }
 
-    /// By source partition, the last record that a position names. What was read before it is
-    /// safe too.
+    /// By source partition, the record that a position names. What was read before it is safe
+    /// too. Of records at the same place only the first is known to be, and none where that
+    /// was known before.
     fn safe(&self, positions: &[Offset]) -> HashMap<String, usize> {
         let mut safe = HashMap::new();
-        for (index, kept) in self.records.iter().enumerate() {
-            let Some(place) = &kept.record.position else { continue };
-            let named = |offset: &Offset| {
-                offset.partition == place.source_partition && offset.value == place.offset
+        for Offset { partition, value, .. } in positions {
+            if self.known.get(partition) == Some(value) {
+                continue;
+            }
+            let named = |kept: &Kept| {
+                let place = kept.record.position.as_ref();
+                place.is_some_and(|at| at.source_partition == *partition && at.offset == *value)
             };
-            if positions.iter().any(named) {
-                safe.insert(place.source_partition.clone(), index);
+            if let Some(index) = self.records.iter().position(named) {
+                safe.insert(partition.clone(), index);
             }
         }
         safe
@@ -180,8 +187,13 @@ impl Outbox {
         }
         let safe = usize::try_from(number.saturating_sub(self.committed)).ok()?;
         self.committed = self.committed.max(number);
-        let polls: Vec<_> = self.records.drain(..safe).map(|kept| kept.poll).collect();
-        polls.into_iter().for_each(|poll| self.settle(poll));
+        let gone: Vec<_> = self.records.drain(..safe).collect();
+        for Kept { record, poll, .. } in gone {
+            self.settle(poll);
+            if let Some(place) = record.position {
+                self.known.insert(place.source_partition, place.offset);
+            }
+        }
         Some(self.complete())
     }
 
@@ -335,6 +347,21 @@ mod tests {
         assert_eq!(send(&mut outbox), Some((1, 1)));
         assert_eq!(outbox.offset(1), Some(&Offset::new("b", 2)));
         assert_eq!(outbox.commit(1).expect("sent").len(), 1);
+    }
+
+    #[test]
+    fn records_at_the_same_place_are_sent_again_unless_one_is_newly_safe() {
+        let here = || SourceRecord::from_string("/default/t", "x").with_offset(Offset::new("a", 0));
+        let mut outbox = outbox(10, 1000);
+        outbox.push_streamed(vec![here(), here(), here(), here()]);
+        send(&mut outbox);
+
+        assert_eq!(outbox.reopen(&[Offset::new("a", 0)]).len(), 1);
+        assert_eq!((outbox.reopen(&[Offset::new("a", 0)]).len(), outbox.len()), (0, 3));
+        outbox.demand(SourceDemand { records: 10, bytes: 1000 });
+        send(&mut outbox);
+        outbox.commit(1).expect("sent");
+        assert_eq!((outbox.reopen(&[Offset::new("a", 0)]).len(), outbox.len()), (0, 2));
     }
 
     #[test]

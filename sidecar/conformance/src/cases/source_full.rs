@@ -74,6 +74,12 @@ pub(super) static CASES: &[Case] = &[
         "what was not committed comes again after a cut, and nothing that was",
         |t| outbox(t).boxed(),
     ),
+    full(
+        "source-same-place",
+        POLL,
+        "of records at the same place, those that were not committed come again after a cut",
+        |t| same_place(t).boxed(),
+    ),
     full("source-unhealthy", POLL, "the connector's own health check decides", |t| {
         unhealthy(t).boxed()
     }),
@@ -201,6 +207,26 @@ async fn outbox(trial: &mut Trial) -> Verdict {
     session.until(5).await?;
     count_from(&session, 5)?;
     ensure(trial.connector.ended().is_none(), || "it has ended".to_owned())
+}
+
+async fn same_place(trial: &mut Trial) -> Verdict {
+    let settings = r#"{"conformance":{"offset":1}}"#;
+    let mut session = trial.source().await?;
+    session.opened(Opening { settings, ..Opening::default() }).await?;
+    session.demand(4).await?;
+    session.until(4).await?;
+    session.committed(2).await?;
+    trial.line("committed 1").await?;
+    let position = session.position(4)?;
+    session.end(gone()).await;
+
+    // It says nothing new: two records at this place are known to be committed.
+    let mut session = trial.source().await?;
+    let positions = &[position][..];
+    session.opened(Opening { settings, positions, epoch: 2, ..Opening::default() }).await?;
+    session.demand(2).await?;
+    session.until(2).await?;
+    count_from(&session, 3)
 }
 
 async fn unhealthy(trial: &mut Trial) -> Verdict {

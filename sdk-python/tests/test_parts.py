@@ -156,7 +156,7 @@ def test_of_records_at_the_same_place_only_what_is_news_is_committed():
     outbox = Outbox()
     place = Position("file", 0)
     for text in "abcd":
-        outbox.add(SourceRecord(text, topic="/default/t", position=place))
+        outbox.add(SourceRecord(text.encode(), topic="/default/t", position=place))
 
     def texts(entries):
         return [entry.record.payload for entry in entries]
@@ -167,9 +167,9 @@ def test_of_records_at_the_same_place_only_what_is_news_is_committed():
         outbox.next_frame()
         return texts(committed)
 
-    assert reopened_and_sent() == ["a"]
+    assert reopened_and_sent() == [b"a"]
     assert reopened_and_sent() == []
-    assert texts(outbox.commit(1)) == ["b"]
+    assert texts(outbox.commit(1)) == [b"b"]
     assert reopened_and_sent() == []
 
 

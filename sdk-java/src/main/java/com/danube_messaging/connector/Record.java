@@ -2,8 +2,9 @@ package com.danube_messaging.connector;
 
 import com.danube_messaging.connector.v1.SinkRecord;
 import com.google.gson.Gson;
+import com.google.gson.GsonBuilder;
 import com.google.gson.JsonElement;
-import com.google.gson.JsonParser;
+import com.google.gson.Strictness;
 import com.google.protobuf.ByteString;
 import java.nio.ByteBuffer;
 import java.nio.charset.CharacterCodingException;
@@ -19,6 +20,9 @@ import java.util.Optional;
  * {@link java.lang.Record}.
  */
 public final class Record {
+    /** JSON, and nothing that only looks like it: Gson's default takes bare words. */
+    private static final Gson STRICT = new GsonBuilder().setStrictness(Strictness.STRICT).create();
+
     private final SinkRecord wire;
     private final long epoch;
     private final Schema schema;
@@ -126,11 +130,16 @@ public final class Record {
      */
     public JsonElement json() {
         String text = text();
+        JsonElement json;
         try {
-            return JsonParser.parseString(text);
+            json = STRICT.fromJson(text, JsonElement.class);
         } catch (RuntimeException e) {
             throw notJson("the payload is not JSON");
         }
+        if (json == null) {
+            throw notJson("the payload is empty, and not JSON");
+        }
+        return json;
     }
 
     /**

@@ -65,9 +65,10 @@ class ValuesTest {
         assertTrue(!message.contains("secret"), message);
     }
 
-    @Test
-    void aPayloadThatIsNoJsonIsRejectedWithoutShowingIt() {
-        Record record = Record.builder("/default/t").payload("{secret").build();
+    @ParameterizedTest
+    @ValueSource(strings = {"{secret", "secret", "{secret: 1}", "'secret'", "1 secret", ""})
+    void aPayloadThatIsNoJsonIsRejectedWithoutShowingIt(String payload) {
+        Record record = Record.builder("/default/t").payload(payload).build();
 
         RejectException rejected = assertThrows(RejectException.class, record::json);
 

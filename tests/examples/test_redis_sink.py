@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import json
+import re
 import subprocess
 
 import pytest
@@ -16,6 +17,9 @@ KEYS = [f"key-{number}" for number in range(8)]
 CONFIG = f"""
 [danube]
 create_topics = true
+
+[inbox]
+retain = "1h"
 
 [connectors.redis-sink]
 subscriptions = [{{ topic = "{TOPIC}" }}]
@@ -57,6 +61,11 @@ class Redis:
     def kill(self):
         self.process.kill_all()
         self.start()
+
+    def calls(self, command):
+        """How often a command was called since the server's start."""
+        found = re.search(rf"cmdstat_{command}:calls=(\d+)", self.cli("INFO", "commandstats").stdout)
+        return int(found[1]) if found else 0
 
     def entries(self, stream):
         """The fields of each entry of a stream, in its order."""
@@ -146,9 +155,23 @@ def test_a_hash_has_what_the_last_record_of_its_key_said_whatever_is_killed(begi
     eventually("all markers", lambda: count() >= total, [sink.process, redis.process, stack.sidecar])
     stack.wait_until_settled("redis-sink")
 
-    assert count() == total
+    assert count() == total, "each was written once"
     last = {"n": "299", "third 0": "297", "third 1": "298", "third 2": "299"}
     assert {key: redis.call("HGETALL", f"order:{key}") for key in KEYS} == {key: last for key in KEYS}
+
+
+def test_a_record_that_comes_late_once_more_changes_nothing(begin):
+    stack, redis, sink = begin('mode = "hash"\ntarget = "order"')
+    stack.publish(TOPIC, [json.dumps({"n": number}) for number in range(10)], key="k")
+    eventually("the last record", lambda: redis.call("HGET", "order:k", "n") == "9", [sink.process])
+    stack.wait_until_settled("redis-sink")
+
+    redis.call("DEL", "order:k")
+    sidecar(stack, "replay", "--from", "0")
+
+    eventually("all of them once more", lambda: redis.calls("evalsha") >= 20, [sink.process])
+    stack.wait_until_settled("redis-sink")
+    assert redis.call("EXISTS", "order:k") == 0
 
 
 def test_what_redis_can_never_take_is_a_dead_letter_and_what_it_cannot_take_now_waits(begin):
@@ -170,6 +193,11 @@ def test_what_redis_can_never_take_is_a_dead_letter_and_what_it_cannot_take_now_
 
 def letters(stack):
     """The codes of the dead letters."""
-    run = subprocess.run([BINARIES / "danube-sidecar", "dlq", "list", "--address", stack.http, "--connector", "redis-sink",
+    return sorted(letter["code"] for letter in sidecar(stack, "dlq", "list")["letters"])
+
+
+def sidecar(stack, *command):
+    """What an operator's command says."""
+    run = subprocess.run([BINARIES / "danube-sidecar", *command, "--address", stack.http, "--connector", "redis-sink",
                           "--output", "json"], capture_output=True, text=True, check=True, timeout=PATIENCE)
-    return sorted(letter["code"] for letter in json.loads(run.stdout)["letters"])
+    return json.loads(run.stdout)

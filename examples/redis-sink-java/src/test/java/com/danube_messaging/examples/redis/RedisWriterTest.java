@@ -47,6 +47,7 @@ class RedisWriterTest {
             BufferedReader commands = new BufferedReader(new InputStreamReader(redis.getInputStream(), StandardCharsets.UTF_8));
             for (String line = commands.readLine(); line != null; line = commands.readLine()) {
                 String answer = switch (line) {
+                    case "HELLO" -> "-ERR unknown command\r\n";
                     case "CLIENT" -> "+OK\r\n";
                     case "SCRIPT" -> "$3\r\nsha\r\n";
                     case "EXEC" -> transaction;

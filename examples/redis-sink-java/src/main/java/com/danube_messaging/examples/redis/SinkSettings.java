@@ -1,6 +1,7 @@
 package com.danube_messaging.examples.redis;
 
 import com.danube_messaging.connector.Settings;
+import java.lang.System.Logger.Level;
 import java.net.URI;
 import java.time.Duration;
 import java.util.List;
@@ -15,17 +16,20 @@ import redis.clients.jedis.util.JedisURIHelper;
  * @param dedupTtl how long the identity of a written record is remembered
  */
 record SinkSettings(Mapping mapping, URI url, Duration dedupTtl) {
+    private static final System.Logger LOG = System.getLogger("redis-sink");
     private static final List<String> NAMES = List.of("mode", "target", "max_len", "url_env", "dedup_ttl_s");
     private static final long DAY_S = 86_400;
 
     /**
-     * Reads the settings of the operator's file.
+     * Reads the settings of the operator's file; warns of those that do not exist.
      *
      * @throws IllegalArgumentException naming the setting that is wrong, and what was expected
      */
     static SinkSettings parse(Settings settings, Map<String, String> environment) {
         for (String name : settings.json().keySet()) {
-            check(NAMES.contains(name), "there is no setting " + name + ": expected " + String.join(", ", NAMES));
+            if (!NAMES.contains(name)) {
+                LOG.log(Level.WARNING, "there is no setting {0}: it changes nothing; there are {1}", name, NAMES);
+            }
         }
         long ttl = settings.number("dedup_ttl_s").orElse(DAY_S);
         check(ttl > 0, "the setting dedup_ttl_s is " + ttl + ": expected seconds, 1 or more");

@@ -39,6 +39,11 @@ class SinkSettingsTest {
         assertEquals(Duration.ofMinutes(1), settings.dedupTtl());
     }
 
+    @Test
+    void aSettingThatDoesNotExistChangesNothing() {
+        assertEquals(parse("{}").dedupTtl(), parse("{\"dedup_ttl\": 5}").dedupTtl());
+    }
+
     @ParameterizedTest
     @CsvSource(delimiter = '|', quoteCharacter = '~', value = {
         "{\"mode\": \"list\"}|mode",
@@ -46,7 +51,6 @@ class SinkSettingsTest {
         "{\"max_len\": -1}|max_len",
         "{\"dedup_ttl_s\": 0}|dedup_ttl_s",
         "{\"target\": \"{key}\"}|target",
-        "{\"maxlen\": 5}|maxlen",
         "{\"url_env\": \"NONE\"}|NONE",
         "{\"url_env\": \"WRONG\"}|WRONG",
     })

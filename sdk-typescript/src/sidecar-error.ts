@@ -7,7 +7,7 @@ import { detailsOf } from "./status.js";
 export type Kind = "sink" | "source";
 
 /** What is known of a {@link SidecarError} besides its message. */
-interface Known extends ErrorOptions {
+interface Known {
   status?: string;
   reason?: string | undefined;
   permanent?: boolean;
@@ -24,25 +24,37 @@ const REFUSALS: readonly codes[] = [
 
 /**
  * Why there is no session with the sidecar. A run fails only with those that are permanent; it outlasts
- * all others.
+ * all others. Printed, it is its message and nothing else: what it was made of (gRPC's error with its metadata)
+ * and where it came from (gRPC's event loop) tell an operator nothing.
  */
 export class SidecarError extends Error {
   override readonly name = "SidecarError";
-  /** The gRPC status, such as `PERMISSION_DENIED`; undefined where none came. */
-  readonly status: string | undefined;
-  /** The constant with which the sidecar says what it objects to (google.rpc.ErrorInfo). */
-  readonly reason: string | undefined;
-  /** Whether trying again is in vain. */
-  readonly permanent: boolean;
-  /** How many milliseconds the sidecar asks to wait (google.rpc.RetryInfo). */
-  readonly retryAfter: number | undefined;
+  readonly #known: Known;
 
   constructor(message: string, known: Known = {}) {
-    super(message, known);
-    this.status = known.status;
-    this.reason = known.reason;
-    this.permanent = known.permanent ?? false;
-    this.retryAfter = known.retryAfter;
+    super(message);
+    this.#known = known;
+    this.stack = `${this.name}: ${message}`;
+  }
+
+  /** The gRPC status, such as `PERMISSION_DENIED`; undefined where none came. */
+  get status(): string | undefined {
+    return this.#known.status;
+  }
+
+  /** The constant with which the sidecar says what it objects to (google.rpc.ErrorInfo). */
+  get reason(): string | undefined {
+    return this.#known.reason;
+  }
+
+  /** Whether trying again is in vain. */
+  get permanent(): boolean {
+    return this.#known.permanent ?? false;
+  }
+
+  /** How many milliseconds the sidecar asks to wait (google.rpc.RetryInfo). */
+  get retryAfter(): number | undefined {
+    return this.#known.retryAfter;
   }
 
   /** Nobody answers there. */
@@ -55,7 +67,7 @@ export class SidecarError extends Error {
     const { reason, retryAfter } = detailsOf(error.metadata);
     const status = codes[error.code] ?? String(error.code);
     const name = reason === undefined ? status : `${status}, ${reason}`;
-    const known: Known = { status, reason, cause: error };
+    const known: Known = { status, reason };
     if (kind === "source" && error.code === codes.ABORTED) {
       const what = "another process of this source has taken over";
       const remedy = "let only one run, or give each a connector name of its own";

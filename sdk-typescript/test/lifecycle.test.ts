@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { inspect } from "node:util";
 import { status } from "@grpc/grpc-js";
 import { runSink, SidecarError, type Outcome, type SinkRecord } from "../src/index.js";
 import { answers, folder, offer, ScriptedSidecar, stage, type SinkCall } from "./support/sidecar.js";
@@ -269,6 +270,7 @@ test("a refusal ends the run, with code, reason and message", async (t) => {
       assert.ok(error instanceof SidecarError && error.permanent);
       assert.deepEqual([error.status, error.reason], [status[code], "TOPIC_NOT_ALLOWED"]);
       assert.match(error.message, new RegExp(`${status[code]}, TOPIC_NOT_ALLOWED.*topic /default/x`));
+      assert.equal(inspect(error, { customInspect: false }), `[SidecarError: ${error.message}]`);
       return true;
     });
   }

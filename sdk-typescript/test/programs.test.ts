@@ -6,20 +6,23 @@ import { once } from "node:events";
 import { readFileSync, writeFileSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { join } from "node:path";
+import { text } from "node:stream/consumers";
 import { test, type TestContext } from "node:test";
+import { status } from "@grpc/grpc-js";
 import { answers, folder, offer, received, stage, type Stage } from "./support/sidecar.js";
+import { details } from "./support/status.js";
 import { Journal } from "./support/wait.js";
 
 /** Starts one of this package's programs. */
 function start(t: TestContext, { options }: Stage, program: string, env: Record<string, string> = {}) {
   const child = spawn(process.execPath, [`dist/${program}.js`], {
     env: { ...process.env, DANUBE_SIDECAR_ADDRESS: options.address, ...env },
-    stdio: ["ignore", "pipe", "inherit"],
+    stdio: ["ignore", "pipe", "pipe"],
   });
   t.after(() => child.kill("SIGKILL"));
   const journal = new Journal();
   createInterface({ input: child.stdout }).on("line", journal.write);
-  return { child, journal };
+  return { child, journal, complaint: text(child.stderr) };
 }
 
 async function exit(child: ChildProcess): Promise<unknown[]> {
@@ -55,6 +58,19 @@ test("a second signal ends the process at once", async (t) => {
   child.kill("SIGTERM");
 
   assert.deepEqual(await exit(child), [null, "SIGTERM"]);
+});
+
+test("a program that is refused says why in one line, and nothing of gRPC", async (t) => {
+  const set = await stage(t);
+  const { child, complaint } = start(t, set, "examples/hello-sink");
+  (await set.sidecar.sink()).fail(status.PERMISSION_DENIED, "topic /default/hello", details("TOPIC_NOT_ALLOWED"));
+
+  assert.deepEqual(await exit(child), [1, null]);
+  const refusal = "the sidecar refuses this connector (PERMISSION_DENIED, TOPIC_NOT_ALLOWED): topic /default/hello";
+  const lines = (await complaint).split("\n");
+  // Node itself shows the line of code that threw, and its version.
+  assert.ok(lines.includes(`[SidecarError: ${refusal}]`), lines.join("\n"));
+  assert.ok(lines.length <= 9 && !/metadata|cause|Buffer| at /i.test(lines.join("\n")), lines.join("\n"));
 });
 
 test("the smallest source goes on where it was, and ends", async (t) => {

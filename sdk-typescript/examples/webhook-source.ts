@@ -13,7 +13,8 @@ await runSource(
         try {
           const emitted = emitter.tryEmit({ payload: await buffer(request) });
           await emitted?.committed;
-          response.writeHead(emitted ? 204 : 429); // Without room: Too Many Requests.
+          // Without room: Too Many Requests, or Service Unavailable while no sidecar is there.
+          response.writeHead(emitted ? 204 : emitter.connected ? 429 : 503);
         } catch {
           response.writeHead(503); // It stops, or the record can never be published.
         }

@@ -48,6 +48,32 @@ test("tryEmit tells whether there is room", async (t) => {
   assert.equal((await received(call)).length, 2);
 });
 
+test("a source knows whether a sidecar is there that takes records", async (t) => {
+  const set = await stage(t);
+  const { emitter } = push(set);
+  const first = await set.sidecar.openSource();
+  const source = await emitter;
+  assert.equal(source.connected, true);
+  first.send({ drain: {} });
+  assert.ok((await first.next()).drained);
+  assert.equal(source.connected, false);
+  first.end();
+  const second = await set.sidecar.openSource();
+  second.send(demand(1));
+  await source.emit({ payload: "a" });
+  assert.equal(source.connected, true);
+  await received(second);
+  second.fail();
+  const third = await set.sidecar.source();
+  assert.equal(source.connected, false);
+  third.send({ opened: { sessionId: "s" } });
+  third.send(demand(2));
+  await source.emit({ payload: "b" });
+  assert.equal(source.connected, true);
+  set.stop();
+  assert.equal(source.connected, false);
+});
+
 test("an emitted record tells when it is committed, or that it is rejected", async (t) => {
   const set = await stage(t);
   const { emitter } = push(set);

@@ -32,6 +32,7 @@ export class Outbox {
   private sentBytes = 0;
   private unsentBytes = 0;
   private allowed = { records: 0, bytes: 0 };
+  private open = false;
   private paused = false;
   private limit = 0;
 
@@ -48,6 +49,11 @@ export class Outbox {
   /** Whether all that was sent is committed. */
   get isSafe(): boolean {
     return this.sent === this.committed;
+  }
+
+  /** Whether there is a session, and it takes records. */
+  get isServed(): boolean {
+    return this.open && !this.paused;
   }
 
   /** Whether something waits that may be sent. */
@@ -73,6 +79,7 @@ export class Outbox {
    */
   reopen(positions: readonly Position[], limit: number): Entry[] {
     this.suspend();
+    this.open = true;
     this.paused = false;
     this.limit = limit;
     const safe = this.shown(positions);
@@ -83,6 +90,7 @@ export class Outbox {
 
   /** The session is lost: nothing can be sent until the next one. */
   suspend(): void {
+    this.open = false;
     this.committed = 0;
     this.sent = 0;
     this.sentBytes = 0;

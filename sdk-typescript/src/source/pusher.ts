@@ -56,6 +56,10 @@ export class Pusher implements Feed, Emitter {
     changes.notify();
   }
 
+  get connected(): boolean {
+    return this.parts.outbox.isServed && !this.parts.runtime.stop.requested;
+  }
+
   // Both are bound: a source may hand them on alone.
   readonly emit = async (record: SourceRecord): Promise<Emitted> => {
     const offer = this.offer(record);

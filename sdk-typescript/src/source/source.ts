@@ -95,6 +95,12 @@ export interface Emitter {
 
   /** Takes the record if there is room now; else returns undefined. Throws as `emit` rejects. */
   tryEmit(record: SourceRecord): Emitted | undefined;
+
+  /**
+   * Whether a sidecar is there that takes records. Where none is there is no room either: this tells one that
+   * is away (an HTTP source answers 503) from one that has enough for now (429).
+   */
+  readonly connected: boolean;
 }
 
 /** A Danube topic to publish to. */

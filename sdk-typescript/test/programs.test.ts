@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { readFileSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
@@ -86,6 +86,29 @@ test("the smallest source goes on where it was, and ends", async (t) => {
   call.end();
 
   assert.deepEqual(await exit(child), [0, null]);
+});
+
+test("the spool source removes the files that are safe, also those of its last life", async (t) => {
+  const set = await stage(t, folder(t));
+  const spool = folder(t);
+  for (const n of [1, 2, 3, 4]) writeFileSync(join(spool, `00000${n}.json`), `file ${n}`);
+  const { child } = start(t, set, "examples/spool-source", { SPOOL: spool });
+  const call = await set.sidecar.source();
+  call.send({ opened: { sessionId: "s", positions: [{ sourcePartition: "spool", offset: 2n, metadata: "000002.json" }] } });
+  call.send(MANY);
+  assert.deepEqual(await received(call), [
+    [1, "file 3"],
+    [2, "file 4"],
+  ]);
+  assert.deepEqual(readdirSync(spool), ["000003.json", "000004.json"]);
+  call.send({ committed: { number: 1n } });
+  child.kill("SIGTERM");
+  assert.ok((await call.next()).drained);
+  call.send({ committed: { number: 1n } });
+  call.end();
+
+  assert.deepEqual(await exit(child), [0, null]);
+  assert.deepEqual(readdirSync(spool), ["000004.json"]);
 });
 
 test("the orders sink sorts its records", async (t) => {

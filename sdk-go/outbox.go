@@ -43,7 +43,9 @@ type outbox struct {
 	// The number up to which this session has committed.
 	committed uint64
 	demand    demand
-	limit     int
+	// By source partition, the last offset that is known to be committed.
+	known map[string]uint64
+	limit int
 	// Whether nothing more is taken from emitters.
 	closed bool
 	// Closed, and made anew, when there may be room for an emitter.
@@ -66,6 +68,7 @@ func newOutbox(commits, rejects bool) *outbox {
 		commits: commits,
 		rejects: rejects,
 		limit:   defaultFrameLimit,
+		known:   map[string]uint64{},
 		room:    make(chan struct{}),
 	}
 }
@@ -156,8 +159,13 @@ func (o *outbox) reopen(limit uint64, committed []Position) {
 }
 
 // settlePartition forgets the first record that has this position, and all earlier ones of its source partition.
-// Later ones may share the position without being committed.
+// Later ones may share the position without being committed, and all of them where it was known before.
 func (o *outbox) settlePartition(position Position) {
+	known, isKnown := o.known[position.SourcePartition]
+	o.known[position.SourcePartition] = position.Offset
+	if isKnown && known == position.Offset {
+		return
+	}
 	last := slices.IndexFunc(o.entries, func(e *entry) bool {
 		return e.isOf(position.SourcePartition) && e.record.Position.Offset == position.Offset
 	})
@@ -243,6 +251,9 @@ func (o *outbox) commit(number uint64) error {
 		return errUnsent
 	}
 	for ; o.committed < number; o.committed++ {
+		if position := o.entries[0].record.Position; position != nil {
+			o.known[position.SourcePartition] = position.Offset
+		}
 		o.settle(o.entries[0])
 		o.entries[0] = nil
 		o.entries = o.entries[1:]

@@ -19,6 +19,7 @@ const ends = process.env["CONFORMANCE_END"] === "1";
 
 let last = 1000;
 let size = 0;
+let place: number | undefined; // Where all records stand, if not each at a place of its own.
 let next = 1;
 
 function record(n: number): SourceRecord {
@@ -26,7 +27,7 @@ function record(n: number): SourceRecord {
     payload: `record ${n}`.padEnd(size, "x"),
     key: `k${n % 4}`,
     attributes: { n: String(n) },
-    position: { sourcePartition: PARTITION, offset: BigInt(n), metadata: `m${n}` },
+    position: { sourcePartition: PARTITION, offset: BigInt(place ?? n), metadata: `m${n}` },
   };
 }
 
@@ -35,6 +36,7 @@ const hooks: SourceHooks = {
     const own = conformance(settings);
     last = Number(own["records"] ?? last);
     size = Number(own["size"] ?? size);
+    if (own["offset"] !== undefined) place = Number(own["offset"]);
   },
   restore(positions: Position[]) {
     const offset = positions.find(({ sourcePartition }) => sourcePartition === PARTITION)?.offset ?? 0n;

@@ -225,7 +225,8 @@ fn next_steps(command: &InitCommand, names: &Names) -> String {
         ),
         Kind::Source => (
             "source",
-            "danube-sidecar status   # in another terminal: what Danube has confirmed".to_owned(),
+            "danube-sidecar status --config sidecar.toml   # in another terminal: what Danube has confirmed"
+                .to_owned(),
         ),
     };
     let mut lines = vec![format!("cd {name}")];

@@ -113,14 +113,14 @@ class Stack:
             return status
         return next((entry for entry in status[kind] if entry["connector"] == connector), None)
 
-    def wait_until_attached(self, connector):
+    def wait_until_attached(self, connector, processes=()):
         """A new subscription begins at the end of its topic: nothing may be published before."""
         def attached():
             sink = self.status("sinks", connector)
             subscriptions = sink and sink["subscriptions"]
             return subscriptions and all(each["partitions_attached"] for each in subscriptions)
 
-        eventually("the subscriptions", attached, [self.sidecar])
+        eventually("the subscriptions", attached, [self.sidecar, *processes])
 
     def wait_until_settled(self, connector):
         """Nothing is in anybody's hands any more."""
@@ -135,9 +135,9 @@ class Stack:
     def consume(self, topic, connector="reader"):
         """Starts a sink that keeps what comes; give it to `received`."""
         out = self.folder / f"{connector}.jsonl"
-        self.start(connector, [TOOLS / "venv/bin/python", ROOT / "tests/examples/reader.py"], CONNECTOR_NAME=connector,
-                   READER_TOPIC=topic, READER_OUT=out, PYTHONPATH=ROOT / "sdk-python/src")
-        self.wait_until_attached(connector)
+        reader = self.start(connector, [TOOLS / "venv/bin/python", ROOT / "tests/examples/reader.py"], CONNECTOR_NAME=connector,
+                            READER_TOPIC=topic, READER_OUT=out, PYTHONPATH=ROOT / "sdk-python/src")
+        self.wait_until_attached(connector, [reader])
         return out
 
     @staticmethod

@@ -22,6 +22,8 @@ type settings struct {
 	Conformance struct {
 		Records uint64
 		Size    int
+		// Where all records stand, if not each at a place of its own.
+		Offset *uint64
 	}
 }
 
@@ -69,6 +71,10 @@ func (n *numbers) take() (connector.SourceRecord, bool) {
 	}
 	number := n.next
 	n.next++
+	offset := number
+	if place := n.settings.Conformance.Offset; place != nil {
+		offset = *place
+	}
 	payload := fmt.Sprintf("record %d", number)
 	payload += strings.Repeat("x", max(0, n.settings.Conformance.Size-len(payload)))
 	return connector.SourceRecord{
@@ -78,7 +84,7 @@ func (n *numbers) take() (connector.SourceRecord, bool) {
 		Attributes: map[string]string{"n": strconv.FormatUint(number, 10)},
 		Position: &connector.Position{
 			SourcePartition: partition,
-			Offset:          number,
+			Offset:          offset,
 			Metadata:        fmt.Sprintf("m%d", number),
 		},
 	}, true

@@ -35,6 +35,8 @@ export class Outbox {
   private open = false;
   private paused = false;
   private limit = 0;
+  /** By source partition, the last offset that is known to be committed. */
+  private readonly known = new Map<string, bigint>();
 
   /** How many records are not committed. */
   get size(): number {
@@ -75,7 +77,8 @@ export class Outbox {
 
   /**
    * A session begins, with frames of at most `limit` bytes. Returns what these positions show to be committed:
-   * the first record that stands at one, and those of its source partition before it. The others are sent again.
+   * the first record that stands at one, and those of its source partition before it. The others are sent again; so are
+   * all of them where the position says nothing new.
    */
   reopen(positions: readonly Position[], limit: number): Entry[] {
     this.suspend();
@@ -146,7 +149,9 @@ export class Outbox {
     if (number > this.sent) throw SidecarError.protocol(`it committed record ${number}, which was not sent`);
     const safe = Math.max(0, number - this.committed);
     this.committed += safe;
-    return this.entries.splice(0, safe);
+    const gone = this.entries.splice(0, safe);
+    for (const { position } of gone) if (position !== undefined) this.know(position);
+    return gone;
   }
 
   /** The record of this number, if it was sent and is not committed. */
@@ -162,9 +167,16 @@ export class Outbox {
     return entries;
   }
 
+  /** Notes that the record at this position is committed; false where that was known. */
+  private know({ sourcePartition, offset }: Position): boolean {
+    const isNew = this.known.get(sourcePartition) !== offset;
+    this.known.set(sourcePartition, offset);
+    return isNew;
+  }
+
   private shown(positions: readonly Position[]): Set<Entry> {
     const safe = new Set<Entry>();
-    for (const { sourcePartition, offset } of positions) {
+    for (const { sourcePartition, offset } of positions.filter((position) => this.know(position))) {
       const lane = this.entries.filter(({ position }) => position?.sourcePartition === sourcePartition);
       const at = lane.findIndex(({ position }) => position?.offset === offset);
       for (const entry of lane.slice(0, at + 1)) safe.add(entry);

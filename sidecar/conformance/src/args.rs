@@ -43,6 +43,9 @@ pub struct ConformanceCommand {
     /// Payload of the records that a sink gets; {n} becomes a number
     #[arg(long, value_name = "TEXT", default_value = r#"{"n": {n}}"#)]
     pub payload: String,
+    /// The connector's own settings, as the operator's file would give them to it
+    #[arg(long, value_name = "JSON", default_value = "{}")]
+    pub settings: String,
     /// File (and those whose names begin with its name) in which a record's payload or dedup id can
     /// be found once the sink has written it, or a folder of files named after it
     /// [default: the file that CONFORMANCE_FILE names to the connector]

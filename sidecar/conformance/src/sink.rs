@@ -16,8 +16,6 @@ use super::{
     wire::{LIMITS, Wire},
 };
 
-/// The settings that a connector finds in `opened`.
-const SETTINGS: &str = r#"{"conformance":{"word":"apple"}}"#;
 /// The topic, where the connector names none.
 const TOPIC: &str = "/default/conformance";
 /// Most records in hand, where the connector does not say.
@@ -37,6 +35,7 @@ pub struct SinkSession {
     wire: Wire<Sinks>,
     /// What it opened with.
     pub open: v1::SinkOpen,
+    settings: String,
     next_id: u64,
     /// Part of the records' identities: those of other cases differ.
     salt: u64,
@@ -46,11 +45,11 @@ pub struct SinkSession {
 
 impl SinkSession {
     /// Reads the first frame.
-    pub async fn begin(call: Call<Sinks>, salt: u64) -> Verdict<Self> {
+    pub async fn begin(call: Call<Sinks>, settings: String, salt: u64) -> Verdict<Self> {
         let mut wire = Wire::new(call);
         match wire.next("`open`", ANSWER).await?.frame {
             Some(Up::Open(open)) => {
-                Ok(Self { wire, open, next_id: 1, salt, deliveries: BTreeMap::new() })
+                Ok(Self { wire, open, settings, next_id: 1, salt, deliveries: BTreeMap::new() })
             }
             other => broken(format!("its first frame is not `open`: {other:?}")),
         }
@@ -58,7 +57,12 @@ impl SinkSession {
 
     /// Answers `open`.
     pub async fn opened(&mut self) -> Verdict {
-        self.opened_with(SETTINGS, 1).await
+        self.opened_in(1).await
+    }
+
+    /// Answers `open` with this epoch.
+    pub async fn opened_in(&mut self, epoch: u64) -> Verdict {
+        self.opened_with(&self.settings.clone(), epoch).await
     }
 
     /// Answers `open` with these settings and this epoch.

@@ -20,8 +20,8 @@ use super::{
 pub struct Opening<'a> {
     /// Where to resume.
     pub positions: &'a [Position],
-    /// The connector's own settings.
-    pub settings: &'a str,
+    /// The connector's own settings, if not those of the command line.
+    pub settings: Option<&'a str>,
     /// The session's epoch.
     pub epoch: u64,
     /// The largest frame that is accepted.
@@ -32,7 +32,7 @@ impl Default for Opening<'_> {
     fn default() -> Self {
         Self {
             positions: &[],
-            settings: "{}",
+            settings: None,
             epoch: 1,
             frame_limit: LIMITS.max_inbound_frame_bytes,
         }
@@ -44,6 +44,7 @@ pub struct SourceSession {
     wire: Wire<Sources>,
     /// What it opened with.
     pub open: v1::SourceOpen,
+    settings: String,
     /// Its records, in the order of their numbers.
     pub records: Vec<SourceRecord>,
     demand: v1::SourceDemand,
@@ -54,12 +55,13 @@ pub struct SourceSession {
 
 impl SourceSession {
     /// Reads the first frame.
-    pub async fn begin(call: Call<Sources>) -> Verdict<Self> {
+    pub async fn begin(call: Call<Sources>, settings: String) -> Verdict<Self> {
         let mut wire = Wire::new(call);
         match wire.next("`open`", ANSWER).await?.frame {
             Some(Up::Open(open)) => Ok(Self {
                 wire,
                 open,
+                settings,
                 records: Vec::new(),
                 demand: v1::SourceDemand::default(),
                 frame_limit: LIMITS.max_inbound_frame_bytes,
@@ -79,7 +81,7 @@ impl SourceSession {
             protocol_version: 1,
             limits: Some(v1::Limits { max_inbound_frame_bytes: opening.frame_limit, ..LIMITS }),
             producers: self.open.producers.clone(),
-            settings_json: opening.settings.to_owned(),
+            settings_json: opening.settings.unwrap_or(&self.settings).to_owned(),
             positions: opening.positions.to_vec(),
             worker_id: "worker-1".to_owned(),
         }))

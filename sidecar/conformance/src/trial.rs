@@ -39,6 +39,8 @@ pub struct Trial {
     pub connector: Connector,
     /// What records of sinks carry; `{n}` is their number.
     pub payload: String,
+    /// The connector's own settings, as JSON.
+    settings: String,
     stage: Stage,
     folder: TempDir,
     written: Option<PathBuf>,
@@ -70,8 +72,9 @@ impl Trial {
         let connector = Connector::start(&command.connector, all, folder.path())
             .map_err(failed(&command.connector[0]))?;
         let (payload, written) = (command.payload.clone(), command.written.clone());
+        let settings = command.settings.clone();
         let salt = RandomState::new().hash_one(file);
-        Ok(Self { connector, payload, stage, folder, written, salt })
+        Ok(Self { connector, payload, settings, stage, folder, written, salt })
     }
 
     /// Which protocol a connector speaks: the one it dials.
@@ -100,7 +103,7 @@ impl Trial {
     /// again, as a supervisor would.
     pub async fn sink(&mut self) -> Verdict<SinkSession> {
         let call = dialed(&mut self.connector, &mut self.stage.sinks).await?;
-        SinkSession::begin(call, self.salt).await
+        SinkSession::begin(call, self.settings.clone(), self.salt).await
     }
 
     /// The same, answered with `opened`.
@@ -113,7 +116,7 @@ impl Trial {
     /// The next stream of a source, with its `open`.
     pub async fn source(&mut self) -> Verdict<SourceSession> {
         let call = dialed(&mut self.connector, &mut self.stage.sources).await?;
-        SourceSession::begin(call).await
+        SourceSession::begin(call, self.settings.clone()).await
     }
 
     /// Refuses every stream for so long; tells when each was opened.

@@ -251,7 +251,7 @@ async fn reconnect(trial: &mut Trial) -> Verdict {
 
     let mut session = trial.sink().await?;
     session.skip_ids(1_000_000);
-    session.opened_with("{}", 2).await?;
+    session.opened_in(2).await?;
     let mut batch = records(trial, &session, 1, session.batch_size().min(10));
     batch.iter_mut().for_each(|record| record.attempt = 2);
     session.offer(batch).await?;

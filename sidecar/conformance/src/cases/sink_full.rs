@@ -161,7 +161,8 @@ async fn backoff(trial: &mut Trial) -> Verdict {
 }
 
 async fn settings(trial: &mut Trial) -> Verdict {
-    let mut session = trial.opened_sink().await?;
+    let mut session = trial.sink().await?;
+    session.opened_with(r#"{"conformance":{"word":"apple"}}"#, 1).await?;
     offer(&mut session, &["one"]).await?;
     session.all_written().await?;
     trial.line("opened apple").await
@@ -288,7 +289,7 @@ async fn probe_while_writing(trial: &mut Trial) -> Verdict {
 async fn unhealthy(trial: &mut Trial) -> Verdict {
     let mut session = trial.opened_sink().await?;
     // Before it is open there is nothing that could be wrong.
-    trial.line("opened apple").await?;
+    trial.line("opened -").await?;
     trial.make_sick()?;
     session.send(Down::Probe(v1::Probe { probe_id: 5 })).await?;
     match session.next("`health`", ANSWER).await? {
@@ -313,7 +314,7 @@ async fn drain_deadline(trial: &mut Trial) -> Verdict {
 
     let mut session = trial.sink().await?;
     session.skip_ids(1_000_000);
-    session.opened_with("{}", 2).await?;
+    session.opened_in(2).await?;
     offer(&mut session, &["one"]).await?;
     session.all_written().await?;
     session.stays_quiet().await
@@ -339,7 +340,7 @@ async fn epoch(trial: &mut Trial) -> Verdict {
     session.all_written().await?;
     session.end(gone()).await;
     let mut session = trial.sink().await?;
-    session.opened_with("{}", 8).await?;
+    session.opened_in(8).await?;
     offer(&mut session, &["two"]).await?;
     session.all_written().await?;
     ensure(trial.connector.ended().is_none(), || "it has ended".to_owned())

@@ -183,7 +183,7 @@ async fn rejected(trial: &mut Trial) -> Verdict {
 
 async fn frame_limit(trial: &mut Trial) -> Verdict {
     let mut session = trial.source().await?;
-    let settings = r#"{"conformance":{"size":3000,"records":200}}"#;
+    let settings = Some(r#"{"conformance":{"size":3000,"records":200}}"#);
     session.opened(Opening { settings, frame_limit: 8 << 10, ..Opening::default() }).await?;
     session.demand(60).await?;
     session.until(60).await?;
@@ -210,7 +210,7 @@ async fn outbox(trial: &mut Trial) -> Verdict {
 }
 
 async fn same_place(trial: &mut Trial) -> Verdict {
-    let settings = r#"{"conformance":{"offset":1}}"#;
+    let settings = Some(r#"{"conformance":{"offset":1}}"#);
     let mut session = trial.source().await?;
     session.opened(Opening { settings, ..Opening::default() }).await?;
     session.demand(4).await?;
@@ -248,7 +248,7 @@ async fn unhealthy(trial: &mut Trial) -> Verdict {
 
 async fn finite(trial: &mut Trial) -> Verdict {
     let mut session = trial.source().await?;
-    let settings = r#"{"conformance":{"records":25}}"#;
+    let settings = Some(r#"{"conformance":{"records":25}}"#);
     let position = Position {
         source_partition: "numbers".to_owned(),
         offset: 5,

@@ -38,6 +38,8 @@ final class Outbox implements Emitter {
     /** Sent in this session, in the order of their numbers; the first is the one after {@link #committed}. */
     private final Deque<OutboxEntry> sent = new ArrayDeque<>();
     private final Deque<OutboxEntry> waiting = new ArrayDeque<>();
+    /** By source partition, the last offset that is known to be committed. */
+    private final Map<String, Long> known = new HashMap<>();
     private long waitingBytes;
     private Demand demand = new Demand();
     private long committed;
@@ -76,15 +78,20 @@ final class Outbox implements Emitter {
         }
     }
 
-    /** Where a record is at one of the positions, it and those of its source partition before it are committed. */
+    /**
+     * Where a record is at one of the positions, it and those of its source partition before it are committed. Of several at
+     * the same position only the first is, and none where that was known before.
+     */
     private List<OutboxEntry> removeUpTo(List<Position> positions) {
         Map<String, Long> offsets = new HashMap<>();
-        positions.forEach(position -> offsets.put(position.sourcePartition(), position.offset()));
+        positions.stream()
+            .filter(this::learn)
+            .forEach(position -> offsets.put(position.sourcePartition(), position.offset()));
         Map<String, OutboxEntry> last = new HashMap<>();
         for (OutboxEntry entry : waiting) {
             entry.position()
                 .filter(position -> Long.valueOf(position.offset()).equals(offsets.get(position.sourcePartition())))
-                .ifPresent(position -> last.put(position.sourcePartition(), entry));
+                .ifPresent(position -> last.putIfAbsent(position.sourcePartition(), entry));
         }
         List<OutboxEntry> safe = new ArrayList<>();
         for (Iterator<OutboxEntry> entries = waiting.iterator(); entries.hasNext() && !last.isEmpty(); ) {
@@ -98,6 +105,12 @@ final class Outbox implements Emitter {
             }
         }
         return safe;
+    }
+
+    /** Whether it is news that the record at this position is committed. */
+    private boolean learn(Position position) {
+        Long offset = known.put(position.sourcePartition(), position.offset());
+        return offset == null || offset != position.offset();
     }
 
     /** Nothing is sent for now: who emits waits for the next session. */
@@ -165,7 +178,9 @@ final class Outbox implements Emitter {
             }
             List<OutboxEntry> safe = new ArrayList<>();
             for (; committed < number; committed++) {
-                safe.add(sent.remove());
+                OutboxEntry entry = sent.remove();
+                entry.position().ifPresent(this::learn);
+                safe.add(entry);
             }
             untold += safe.size();
             return safe;

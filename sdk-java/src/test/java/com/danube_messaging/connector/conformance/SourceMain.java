@@ -41,6 +41,8 @@ public final class SourceMain {
         final boolean ends = Journal.env("CONFORMANCE_END", "").equals("1");
         private final Journal journal;
         private long size;
+        /** Where all records stand, if not each at a place of its own. */
+        private Optional<Long> place = Optional.empty();
         private long last;
         private long next;
 
@@ -52,6 +54,7 @@ public final class SourceMain {
         public void open(Settings settings) {
             last = settings.number("conformance", "records").orElse(1000L);
             size = settings.number("conformance", "size").orElse(0L);
+            place = settings.number("conformance", "offset");
         }
 
         @Override
@@ -100,7 +103,7 @@ public final class SourceMain {
                 .payload(payload)
                 .key("k" + number % 4)
                 .attribute("n", Long.toString(number))
-                .position(new Position(PARTITION, number, "m" + number))
+                .position(new Position(PARTITION, place.orElse(number), "m" + number))
                 .build();
         }
     }

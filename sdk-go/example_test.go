@@ -13,6 +13,8 @@ import (
 	connector "github.com/danube-messaging/danube-sidecar/sdk-go"
 )
 
+// region push
+
 // webhooks is a source that answers a request when its record is safe in Danube.
 type webhooks struct {
 	listener net.Listener
@@ -38,6 +40,10 @@ func (w *webhooks) Stream(ctx context.Context, emitter *connector.Emitter) error
 	return nil
 }
 
+// endregion
+
+// region settings
+
 // table writes into a table that the operator's file names.
 type table struct {
 	Table string `json:"table"`
@@ -47,6 +53,8 @@ type table struct {
 func (t *table) Open(_ context.Context, session connector.Session) error {
 	return session.Settings.Decode(t)
 }
+
+// endregion
 
 func (t *table) Process(context.Context, connector.Record) error {
 	return nil

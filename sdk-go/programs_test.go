@@ -24,7 +24,8 @@ var build = sync.OnceValues(func() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	for _, program := range []string{"examples/hello-sink", "examples/counter-source", "conformance/sink", "conformance/source"} {
+	for _, program := range []string{"examples/hello-sink", "examples/orders-sink", "examples/counter-source",
+		"examples/spool-source", "conformance/sink", "conformance/source"} {
 		command := exec.Command("go", "build", "-o", filepath.Join(folder, filepath.Base(program)), "./"+program)
 		if output, err := command.CombinedOutput(); err != nil {
 			return folder, fmt.Errorf("%s: %w: %s", program, err, output)

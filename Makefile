@@ -55,6 +55,7 @@ test-languages: setup
 	$(PYTHON) -m pytest --quiet sdk-python
 	cd sdk-go && go vet ./... && go test ./...
 	cd sdk-go && buf generate && git diff --exit-code -- gen
+	cd examples/file-source-go && go vet ./... && go test ./...
 	cd sdk-typescript && npm test --silent
 	mvn --quiet --batch-mode -Dstyle.color=never -Dmaven.test.redirectTestOutputToFile=true --file sdk-java/pom.xml verify
 

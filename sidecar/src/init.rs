@@ -291,7 +291,10 @@ mod tests {
                 let target = parent.path().join("orders-sink");
                 let text = all_text(&target);
 
-                assert!(!text.contains("{{") && !next.contains("{{"), "{lang:?} {kind:?}: {next}");
+                for mark in ["{{name", "{{sdk", "{{version"] {
+                    let left = [&text, &next].map(|text| text.contains(mark));
+                    assert_eq!(left, [false, false], "{lang:?} {kind:?}: {mark}");
+                }
                 assert!(text.contains("orders-sink"), "{lang:?} {kind:?}");
                 for file in ["README.md", "sidecar.toml", ".gitignore", "Containerfile"] {
                     assert!(target.join(file).exists(), "{lang:?} {kind:?}: no {file}");

@@ -85,7 +85,10 @@ class Worker:
             self._changes.notify()
             await self._changes.until(lambda: self._batches)
             self._busy = True
-            await (self._one_by_one if self._singly else self._at_once)(self._session, self._batches.popleft())
+            batch = self._batches.popleft()
+            # Of a session that is lost but not detached yet nothing more is written: it would overtake what comes again.
+            if self._session.is_open:
+                await (self._one_by_one if self._singly else self._at_once)(self._session, batch)
 
     async def _one_by_one(self, session: Session, batch: List[Delivery]) -> None:
         results = Results()

@@ -28,6 +28,8 @@ const AT_ONCE: Duration = Duration::from_secs(2);
 const AWAY: Duration = Duration::from_secs(3);
 const FEWEST_ATTEMPTS: usize = 3;
 const MOST_ATTEMPTS: usize = 25;
+/// How often the stream is cut while records are written.
+const CUTS: u64 = 4;
 /// A code that conformance connectors give.
 const TOLD_TO: &str = "TOLD_TO";
 
@@ -102,6 +104,10 @@ pub(super) static CASES: &[Case] = &[
         "on SIGTERM what is in hand is answered, then `drained`, and the program ends well",
         |t| stop(t).boxed(),
     ),
+    full("sink-cut", BATCH, "what is written when the stream is cut is what came first", |t| {
+        cut(t).boxed()
+    }),
+    full("sink-cut-single", SINGLE, "one at a time: the same", |t| cut(t).boxed()),
     full("sink-epoch", BATCH, "a session of a later epoch goes on as the first did", |t| {
         epoch(t).boxed()
     }),
@@ -332,6 +338,34 @@ async fn stop(trial: &mut Trial) -> Verdict {
     let status = trial.connector.exit(ANSWER).await?;
     ensure(status.success(), || format!("it ended with {status}"))?;
     trial.line("closed").await
+}
+
+/// Cuts the stream while records are written, some times: what is written of them is
+/// always what came first. Anything else would overtake what comes again.
+async fn cut(trial: &mut Trial) -> Verdict {
+    let mut cut: Vec<v1::SinkRecord> = Vec::new();
+    for round in 1..=CUTS + 1 {
+        let mut session = trial.sink().await?;
+        session.skip_ids(round * 1_000_000);
+        session.opened_in(round).await?;
+        let size = session.batch_size().min(100);
+        let numbers = (1..=3 * size as u64).map(|number| round * 1000 + number);
+        let records: Vec<_> =
+            numbers.map(|number| session.record(number, &format!("cut {number}"))).collect();
+        for batch in records.chunks(size) {
+            session.offer(batch.to_vec()).await?;
+        }
+        trial.line(&format!("written {} 1 -", records[0].dedup_id)).await?;
+        // Nothing of the session before is written any more.
+        let written = trial.written().unwrap_or_default();
+        let mut missing = cut.iter().skip_while(|record| written.contains(&record.dedup_id));
+        ensure(missing.all(|record| !written.contains(&record.dedup_id)), || {
+            "a record was written whose forerunners were not, and come again".to_owned()
+        })?;
+        session.end(gone()).await;
+        cut = records;
+    }
+    Ok(())
 }
 
 async fn epoch(trial: &mut Trial) -> Verdict {

@@ -7,7 +7,10 @@ import pytest
 
 from connectors import Batches, Singly
 from details import retry_info
-from danube_connector import Retry, _reconnect
+from danube_connector import Record, Retry, _reconnect
+from danube_connector._calls import Thread
+from danube_connector._changes import Changes
+from danube_connector._worker import Worker
 from scripted import ScriptedSidecar, ranges, record, running, scenario
 
 KINDS = pytest.mark.parametrize("kind", [Singly, Batches])
@@ -32,6 +35,30 @@ async def test_results_of_a_lost_session_are_dropped_and_its_queue_too(kind):
         await second.probe()
     assert [each.text() for each in sink.records] == ["old", "new"]
     assert sink.most_active == 1
+
+
+class Lost:
+    """A session whose stream has ended, before the worker was told."""
+
+    settings = {}
+    is_open = False
+
+    async def send(self, **frame):
+        raise AssertionError(f"{frame} was sent in a session that is lost")
+
+
+@KINDS
+@scenario
+async def test_what_waits_is_not_written_once_the_stream_has_ended(kind):
+    sink, changes = kind(), Changes()
+    worker = Worker(sink, Thread("sink"), changes)
+    worker.attach(Lost())
+    worker.take([(1, Record(b"first", dedup_id="1"))])
+    worker.take([(2, Record(b"second", dedup_id="2"))])
+    working = asyncio.ensure_future(worker.run())
+    await changes.until(lambda: worker.is_open and worker.is_idle())
+    working.cancel()
+    assert sink.records == [] and worker.fault is None
 
 
 @scenario

@@ -1,7 +1,7 @@
 """What a sink says of a record that it did not write.
 
 All of them are exceptions: `process` raises them, `process_batch` raises them for the whole batch or returns them for single
-records. Any other exception counts as `Retry` with the code EXCEPTION. Codes are short constants in UPPER_SNAKE, for metrics and
+records. Any other exception counts as `Retry` with the code EXCEPTION. Codes are short constants in UPPER_SNAKE, for logs and
 dead letters; messages are for the operator (cut at 1 KiB): put no payloads and no secrets there.
 """
 

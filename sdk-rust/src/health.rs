@@ -2,7 +2,7 @@
 
 use danube_connector_proto::v1;
 
-use crate::{ConnectorError, ConnectorResult, NotWritten, wire_text::shortened};
+use crate::{ConnectorResult, wire_text::shortened};
 
 /// What the last check of a connector said.
 #[derive(Clone, Debug)]
@@ -32,12 +32,7 @@ impl Checked {
     }
 }
 
-/// The farewell of a sink that cannot go on.
-pub(crate) fn fault(error: &NotWritten) -> v1::Fault {
-    v1::Fault { code: error.error_code().to_owned(), message: shortened(error.message()) }
-}
-
-/// The farewell of a source that cannot go on.
-pub(crate) fn fault_of(error: &ConnectorError) -> v1::Fault {
-    v1::Fault { code: error.code().to_owned(), message: shortened(&error.to_string()) }
+/// The farewell of a connector that cannot go on.
+pub(crate) fn fault(code: &str, message: &str) -> v1::Fault {
+    v1::Fault { code: code.to_owned(), message: shortened(message) }
 }

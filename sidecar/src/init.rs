@@ -6,13 +6,16 @@ use std::{
 };
 
 use clap::{Args, ValueEnum};
+use danube_sidecar_conformance::Kind;
 use include_dir::{Dir, DirEntry, include_dir};
 use serde::Deserialize;
 
-/// A folder per language, with one per kind and an `init.toml` in it.
+/// A folder per language, with one per kind, one for what is the same, and an `init.toml`.
 static TEMPLATES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/templates");
 /// How the language is used; it is not copied.
 const COMMANDS: &str = "init.toml";
+/// What a sink and a source of a language have in common.
+const BOTH: &str = "both";
 /// Files whose names would mean something in this repository begin with this instead of a dot.
 const DOT: &str = "dot-";
 /// Longest name: that of a DNS label, which pods and hosts must have.
@@ -44,14 +47,6 @@ pub enum Language {
     Typescript,
     Java,
     Rust,
-}
-
-/// Which way records go.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-#[allow(missing_docs)]
-pub enum Kind {
-    Sink,
-    Source,
 }
 
 /// Why there is no new connector.
@@ -109,30 +104,22 @@ pub fn run(command: &InitCommand, parent: &Path) -> Result<String, Error> {
         return Err(Error::Exists(target));
     }
     let names = Names::new(&command.name, &sdk);
-    write(template(command), &target, &names)?;
+    for part in [BOTH.to_owned(), word(command.kind)] {
+        write(template(command.lang, &part), &target, &names)?;
+    }
     Ok(next_steps(command, &names))
 }
 
-fn template(command: &InitCommand) -> &'static Dir<'static> {
-    let kind = match command.kind {
-        Kind::Sink => "sink",
-        Kind::Source => "source",
-    };
-    let path = format!("{}/{kind}", command.lang.word());
-    TEMPLATES.get_dir(path).expect("every pair has a template")
+fn template(language: Language, part: &str) -> &'static Dir<'static> {
+    TEMPLATES.get_dir(format!("{}/{part}", word(language))).expect("every pair has a template")
+}
+
+/// A value as it is written on the command line, and as its folder is called.
+fn word(value: impl ValueEnum) -> String {
+    value.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
 }
 
 impl Language {
-    fn word(self) -> &'static str {
-        match self {
-            Self::Python => "python",
-            Self::Go => "go",
-            Self::Typescript => "typescript",
-            Self::Java => "java",
-            Self::Rust => "rust",
-        }
-    }
-
     fn title(self) -> &'static str {
         match self {
             Self::Python => "Python",
@@ -144,7 +131,7 @@ impl Language {
     }
 
     fn commands(self) -> Commands {
-        let file = TEMPLATES.get_file(format!("{}/{COMMANDS}", self.word()));
+        let file = TEMPLATES.get_file(format!("{}/{COMMANDS}", word(self)));
         let text = file.and_then(|file| file.contents_utf8()).expect("every language has commands");
         toml::from_str(text).expect("they are tested")
     }
@@ -152,7 +139,7 @@ impl Language {
 
 /// Looks for the SDK beside this program, then beside the working folder.
 fn find_sdk(language: Language) -> Result<PathBuf, Error> {
-    let folder = format!("sdk-{}", language.word());
+    let folder = format!("sdk-{}", word(language));
     let program = env::current_exe().and_then(|path| path.canonicalize()).ok();
     let starts = [program, env::current_dir().ok()];
     let found = starts.iter().flatten().flat_map(|start| start.ancestors()).find_map(|above| {

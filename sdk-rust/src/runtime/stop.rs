@@ -10,9 +10,9 @@ use tokio::time::Instant;
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use tracing::info;
 
-/// How long a connector that was asked to stop may work on what it has in hand:
-/// less than the 30 s that orchestrators usually give.
-const GRACE: Duration = Duration::from_secs(20);
+/// How long a connector that was asked to stop may work on what it has in hand, as in the
+/// other SDKs: with the farewell, and the sidecar's own end behind it, a pod's 45 s are enough.
+const GRACE: Duration = Duration::from_secs(10);
 
 /// Asks a running connector to stop, as SIGTERM does.
 #[derive(Clone, Debug)]

@@ -65,7 +65,7 @@ impl Report {
         frames
     }
 
-    /// Ranges may run across ids that are not ours, but not across one that failed.
+    /// A range may run across a hole in the ids, but not across one that failed.
     fn ack(&mut self, id: u64) {
         match self.results.acked.last_mut() {
             Some(range) if self.growing => range.last = id,

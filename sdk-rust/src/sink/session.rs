@@ -97,7 +97,7 @@ impl SinkSession {
         worker.release();
         match end {
             SinkEnd::Stopped | SinkEnd::Again => self.leave(Up::Drained(v1::Drained {})).await,
-            SinkEnd::Failed(ref error) => self.leave(Up::Fault(health::fault(error))).await,
+            SinkEnd::Failed(ref error) => self.leave(fault(error)).await,
             SinkEnd::Lost(_) => {}
         }
         end
@@ -243,7 +243,7 @@ impl SinkSession {
 
     /// Ends before anything was served.
     pub(crate) async fn fail(self, fault: NotWritten) -> SinkEnd {
-        self.leave(Up::Fault(health::fault(&fault))).await;
+        self.leave(self::fault(&fault)).await;
         SinkEnd::Failed(fault)
     }
 
@@ -256,6 +256,10 @@ impl SinkSession {
             warn!(%error, "the sidecar was left without a farewell");
         }
     }
+}
+
+fn fault(error: &NotWritten) -> Up {
+    Up::Fault(health::fault(error.error_code(), error.message()))
 }
 
 fn frame(frame: Up) -> SinkServiceRunRequest {

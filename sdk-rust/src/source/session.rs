@@ -108,7 +108,8 @@ impl SourceSession {
             SourceEnd::Lost(_) => return end,
             SourceEnd::Stopped => self.drained().await,
             SourceEnd::Failed(fault) => {
-                self.wire.send(frame(Up::Fault(health::fault_of(fault)))).await
+                let fault = health::fault(fault.code(), &fault.to_string());
+                self.wire.send(frame(Up::Fault(fault))).await
             }
         };
         if let Err(error) = farewell.and(self.wire.close().await) {
@@ -285,9 +286,8 @@ async fn reject<C: SourceConnector>(
     let v1::SourceRejected { number, code, message } = rejected;
     hands.metrics.record_error("REJECTED");
     warn!(number, code, "a record can never be published: {message}");
-    let Some(offset) = hands.outbox.offset(*number).cloned() else {
-        return Err(protocol(format!("it rejected record {number}, which was not sent")).into());
-    };
+    // One that is committed already is done with.
+    let Some(offset) = hands.outbox.offset(*number).cloned() else { return Ok(()) };
     hands.connector.rejected(offset, code, message).await.map_err(SourceEnd::Failed)
 }
 

@@ -21,7 +21,7 @@ use std::{path::PathBuf, time::Instant};
 use futures::{StreamExt as _, stream};
 use thiserror::Error;
 
-pub use self::args::ConformanceCommand;
+pub use self::args::{ConformanceCommand, Kind};
 use self::{
     args::Level,
     cases::Case,

@@ -28,8 +28,8 @@ const PUSH: &[(&str, &str)] = &[("CONFORMANCE_MODE", "push")];
 /// It has no more than its records.
 const FINITE: &[(&str, &str)] = &[("CONFORMANCE_MODE", "poll"), ("CONFORMANCE_END", "1")];
 const FINITE_PUSH: &[(&str, &str)] = &[("CONFORMANCE_MODE", "push"), ("CONFORMANCE_END", "1")];
-/// How long a stop may take when the sidecar commits nothing: what a pod gives by default.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a stop may take when the sidecar commits nothing.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 const fn full(
     name: &'static str,

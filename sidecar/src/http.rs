@@ -120,6 +120,7 @@ fn sink((name, view): (String, crate::sink::View)) -> serde_json::Value {
         "connector": name,
         "workers": view.workers,
         "subscriptions": subscriptions,
+        "workers_paused": dispatch.workers_paused,
         "unresolved": { "records": dispatch.held.records, "bytes": dispatch.held.bytes },
         "at_workers": dispatch.in_hand,
         "retries_waiting": dispatch.retries_waiting,

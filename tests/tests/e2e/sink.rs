@@ -3,8 +3,7 @@
 use danube_connector_proto::v1::Outcome;
 use danube_connector_proto::v1::{SinkFlow, sink_service_run_request::Frame};
 use danube_sidecar_tests::{
-    Broker, Sidecar, SidecarBuilder, SinkWorker, acked, consume, open, publish, publish_keyed,
-    unique,
+    Broker, Sidecar, SidecarBuilder, SinkWorker, consume, open, publish, publish_keyed, unique,
 };
 
 fn payloads(count: usize) -> Vec<String> {
@@ -105,8 +104,10 @@ async fn a_window_of_zero_pauses_a_worker() {
     let (mut worker, _) = SinkWorker::open(&sidecar, open(&name, &topic)).await;
     sidecar.attached(&name).await;
     worker.send(Frame::Flow(SinkFlow { window_records: Some(0), window_bytes: None })).await;
-    // Its answer shows that the pause has arrived: frames of one worker keep their order.
-    worker.send(Frame::Results(acked(&[]))).await;
+    danube_sidecar_tests::eventually("the pause at the sidecar", || async {
+        (sidecar.sink(&name).await["workers_paused"] == 1).then_some(())
+    })
+    .await;
 
     publish(broker.url(), &topic, &payloads(5)).await;
     danube_sidecar_tests::eventually("the records at the sidecar", || async {

@@ -173,6 +173,8 @@ pub struct Status {
     pub held: Held,
     /// Unresolved at workers.
     pub in_hand: usize,
+    /// Workers that asked for nothing more: their window is zero.
+    pub workers_paused: usize,
     /// Failed and waiting for their backoff to end.
     pub retries_waiting: usize,
     /// Waiting for their dead letter to be confirmed.

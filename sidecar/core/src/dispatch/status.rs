@@ -28,6 +28,11 @@ impl Dispatch {
     pub fn status(&self) -> Status {
         let mut status = Status {
             held: self.held(),
+            workers_paused: self
+                .workers
+                .values()
+                .filter(|worker| worker.settings.window.is_closed())
+                .count(),
             retries_waiting: self.retries.len(),
             late_failures: self.late_failures,
             lanes: self.lanes.len(),

@@ -48,7 +48,10 @@ fn for_people(status: &Value) -> String {
 fn sink(sink: &Value) -> [String; 8] {
     let troubles = list(&sink["subscriptions"]).iter().map(|subscription| &subscription["trouble"]);
     let troubles = troubles.chain([&sink["trouble"], &sink["failed"]]);
-    let troubles: Vec<String> = troubles.map(word).filter(|text| !text.is_empty()).collect();
+    let mut troubles: Vec<String> = troubles.map(word).filter(|text| !text.is_empty()).collect();
+    if let Some(paused @ 1..) = sink["workers_paused"].as_u64() {
+        troubles.push(format!("{paused} paused: a window of 0"));
+    }
     [
         word(&sink["connector"]),
         list(&sink["workers"]).len().to_string(),

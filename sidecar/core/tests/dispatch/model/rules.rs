@@ -110,7 +110,13 @@ impl Model {
         self.suspicions_agree();
         let held = self.sum(|entry| entry.is_unresolved());
         assert_eq!((dispatch.held(), dispatch.unresolved()), (held, held.records));
-        assert_eq!(dispatch.status().late_failures, self.late_failures);
+        let paused = |worker: &&Worker| {
+            let window = worker.settings.window;
+            !worker.left && (window.records == 0 || window.bytes == 0)
+        };
+        let status = dispatch.status();
+        assert_eq!(status.late_failures, self.late_failures);
+        assert_eq!(status.workers_paused, self.workers.iter().filter(paused).count());
         for worker in &self.workers {
             let load = (!worker.left).then(|| self.load(worker.id));
             assert_eq!(dispatch.worker_load(worker.id), load);

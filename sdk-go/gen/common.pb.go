@@ -422,12 +422,11 @@ func (x *SchemaRef) GetVersion() uint32 {
 
 // Asks whether the external system is well. Only sent to a connector that
 // declared CAPABILITY_PROBE, which MUST answer with exactly one `Health` of the
-// same id, and SHOULD do so within 5 s. Sinks are asked every 30 s; this version
-// of the sidecar does not ask sources.
+// same id, and SHOULD do so within 5 s. Asked after `opened`, and every 30 s.
 //
 // Answers move no record: they are what the operator sees (the metric
-// `danube_connector_health`, and a warning in the log). An answer that does not
-// come leaves what was seen before.
+// `danube_connector_health`, the command `status`, and a warning in the log). An
+// answer that does not come leaves what was seen before.
 type Probe struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Identifies the question; unique within the session.

@@ -307,7 +307,7 @@ type SourceServiceRunResponse_Rejected struct {
 }
 
 type SourceServiceRunResponse_Probe struct {
-	// Is the external system well? Needs CAPABILITY_PROBE. Not sent by this version.
+	// Is the external system well? Needs CAPABILITY_PROBE.
 	Probe *Probe `protobuf:"bytes,5,opt,name=probe,proto3,oneof"`
 }
 

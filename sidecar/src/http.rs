@@ -98,6 +98,7 @@ fn source((name, view): (String, crate::source::View)) -> serde_json::Value {
         "demand_records": session.progress.demand_records,
         "committed": session.progress.committed,
         "trouble": session.trouble,
+        "unwell": session.unwell,
     })
 }
 
@@ -119,6 +120,10 @@ fn sink((name, view): (String, crate::sink::View)) -> serde_json::Value {
     json!({
         "connector": name,
         "workers": view.workers,
+        "unwell": view.unwell.iter().map(|unwell| json!({
+            "worker": unwell.worker,
+            "message": unwell.message,
+        })).collect::<Vec<_>>(),
         "subscriptions": subscriptions,
         "workers_paused": dispatch.workers_paused,
         "unresolved": { "records": dispatch.held.records, "bytes": dispatch.held.bytes },

@@ -17,6 +17,7 @@ pub mod danube;
 pub mod dead_letter;
 pub mod dev;
 pub mod grpc;
+mod health;
 pub mod http;
 pub mod init;
 pub mod intake;

@@ -51,7 +51,6 @@ pub struct SinkMetrics {
     gaps: Counter,
     late: Counter,
     resolved: [Counter; 4],
-    health: Gauge,
     workers: Gauge,
     breaker: Gauge,
 }
@@ -69,7 +68,6 @@ impl SinkMetrics {
             gaps: counter!("danube_connector_gap_messages_total", "connector" => name()),
             late: counter!("danube_connector_gap_messages_late_total", "connector" => name()),
             resolved: ["acked", "filtered", "dead_lettered", "skipped"].map(resolved),
-            health: gauge!("danube_connector_health", "connector" => name()),
             workers: gauge!("danube_connector_workers", "connector" => name()),
             breaker: gauge!("danube_connector_breaker_open", "connector" => name()),
         }
@@ -113,11 +111,6 @@ impl SinkMetrics {
         self.resolved[index].increment(1);
     }
 
-    /// The external system is well, or not.
-    pub fn healthy(&self, healthy: bool) {
-        self.health.set(f64::from(u8::from(healthy)));
-    }
-
     /// Whether records flow to the connector.
     pub fn breaker(&self, breaker: Breaker) {
         self.breaker.set(match breaker {
@@ -133,12 +126,18 @@ impl SinkMetrics {
     }
 }
 
+/// The external system of a connector is well, or not. There is no such number for a
+/// connector that has never told.
+pub fn connector_health(connector: &str, well: bool) {
+    gauge!("danube_connector_health", "connector" => connector.to_owned())
+        .set(f64::from(u8::from(well)));
+}
+
 /// Counters of one source.
 pub struct SourceMetrics {
     received: Counter,
     published: Counter,
     rejected: Counter,
-    health: Gauge,
 }
 
 impl SourceMetrics {
@@ -149,7 +148,6 @@ impl SourceMetrics {
             received: counter!("danube_connector_records_received_total", "connector" => name()),
             published: counter!("danube_connector_records_published_total", "connector" => name()),
             rejected: counter!("danube_connector_records_rejected_total", "connector" => name()),
-            health: gauge!("danube_connector_health", "connector" => name()),
         }
     }
 
@@ -166,10 +164,5 @@ impl SourceMetrics {
     /// One can never be published.
     pub fn rejected(&self) {
         self.rejected.increment(1);
-    }
-
-    /// The external system is well, or not.
-    pub fn healthy(&self, healthy: bool) {
-        self.health.set(f64::from(u8::from(healthy)));
     }
 }

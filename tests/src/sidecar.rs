@@ -133,12 +133,26 @@ impl Sidecar {
         (answer.status().as_u16(), answer.text().await.expect("a text"))
     }
 
+    /// Waits until a page of the HTTP port has `text`.
+    pub async fn shows(&self, path: &str, text: &str) {
+        eventually(text, || async { self.page(path).await.1.contains(text).then_some(()) }).await;
+    }
+
     /// What `/status` says of a sink; `Null` where there is none.
     pub async fn sink(&self, connector: &str) -> Value {
+        self.status("sinks", connector).await
+    }
+
+    /// What `/status` says of a source; `Null` where there is none.
+    pub async fn source(&self, connector: &str) -> Value {
+        self.status("sources", connector).await
+    }
+
+    async fn status(&self, kind: &str, connector: &str) -> Value {
         let (_, text) = self.page("/status").await;
         let status: Value = serde_json::from_str(&text).expect("status is JSON");
-        let sinks = status["sinks"].as_array().cloned().unwrap_or_default();
-        sinks.into_iter().find(|sink| sink["connector"] == connector).unwrap_or(Value::Null)
+        let all = status[kind].as_array().cloned().unwrap_or_default();
+        all.into_iter().find(|one| one["connector"] == connector).unwrap_or(Value::Null)
     }
 
     /// Waits until all subscriptions of a sink have a partition attached.

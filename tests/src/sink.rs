@@ -103,6 +103,17 @@ impl SinkWorker {
         }
     }
 
+    /// The id of the probe that comes next.
+    ///
+    /// # Panics
+    /// When another frame comes.
+    pub async fn probed(&mut self) -> u64 {
+        match self.next().await {
+            Ok(Some(In::Probe(probe))) => probe.probe_id,
+            other => panic!("expected a probe, got {other:?}"),
+        }
+    }
+
     /// Takes records until there are `count`, acking none.
     pub async fn take(&mut self, count: usize) -> Vec<SinkRecord> {
         let mut records = Vec::new();

@@ -1,7 +1,7 @@
 //! A source on nothing but the generated stubs.
 
 use danube_connector_proto::v1::{
-    Position, Producer, SourceOpen, SourceOpened, SourceRecord, SourceRecords,
+    Capability, Position, Producer, SourceOpen, SourceOpened, SourceRecord, SourceRecords,
     SourceServiceRunRequest, SourceServiceRunResponse, source_service_client::SourceServiceClient,
     source_service_run_request::Frame as Out, source_service_run_response::Frame as In,
 };
@@ -24,6 +24,19 @@ impl SourceSession {
     /// # Panics
     /// When the sidecar refuses.
     pub async fn open(sidecar: &Sidecar, connector: &str, topic: &str) -> (Self, SourceOpened) {
+        Self::open_with(sidecar, connector, topic, &[]).await
+    }
+
+    /// The same, with capabilities.
+    ///
+    /// # Panics
+    /// When the sidecar refuses.
+    pub async fn open_with(
+        sidecar: &Sidecar,
+        connector: &str,
+        topic: &str,
+        capabilities: &[Capability],
+    ) -> (Self, SourceOpened) {
         let mut client = SourceServiceClient::new(sidecar.channel().await);
         let (requests, outgoing) = mpsc::channel(64);
         let responses = client.run(ReceiverStream::new(outgoing)).await.expect("a stream");
@@ -32,6 +45,7 @@ impl SourceSession {
         let open = SourceOpen {
             connector: connector.to_owned(),
             producers: vec![producer],
+            capabilities: capabilities.iter().map(|&capability| capability.into()).collect(),
             ..SourceOpen::default()
         };
         session.send(Out::Open(open)).await;
@@ -74,6 +88,20 @@ impl SourceSession {
         let first_number = self.sent + 1;
         self.sent += payloads.len() as u64;
         self.send(Out::Records(SourceRecords { first_number, records: records.collect() })).await;
+    }
+
+    /// Waits until it is probed; the probe's id.
+    ///
+    /// # Panics
+    /// When the session ends before.
+    pub async fn probed(&mut self) -> u64 {
+        loop {
+            match self.next().await {
+                Ok(Some(In::Probe(probe))) => return probe.probe_id,
+                Ok(Some(_)) => {}
+                other => panic!("expected a probe, got {other:?}"),
+            }
+        }
     }
 
     /// Waits until everything up to `number` is committed.

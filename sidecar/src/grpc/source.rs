@@ -1,7 +1,5 @@
 //! One source session: a source's stream.
 
-use std::time::Duration;
-
 use danube_connector_proto::{
     PROTOCOL_VERSION,
     v1::{
@@ -10,10 +8,7 @@ use danube_connector_proto::{
         source_service_server::SourceService,
     },
 };
-use tokio::{
-    sync::{mpsc, oneshot},
-    time::timeout,
-};
+use tokio::{sync::mpsc, time::timeout};
 use tonic::{Request, Response, Status, Streaming, async_trait};
 
 use super::{
@@ -23,7 +18,7 @@ use super::{
 use crate::{
     refusal::Refusal,
     session::{Caller, FromSource},
-    source::{Progress, Rejected, Seat},
+    source::{News, Progress, Seat},
 };
 
 /// The source service.
@@ -122,11 +117,11 @@ impl SourceSession {
         seat: Seat,
         drains: bool,
     ) -> Option<Refusal> {
-        let Seat { said, progress, rejected, end, drain, .. } = seat;
+        let Seat { said, news, .. } = seat;
         let writer = Writer { frames: &self.frames, told: Progress::default() };
         tokio::select! {
             refusal = reader(inbound, said) => Some(refusal),
-            refusal = writer.run(progress, rejected, end, drain, drains) => refusal,
+            refusal = writer.run(news, drains) => refusal,
             () = self.frames.closed() => None,
         }
     }
@@ -164,10 +159,7 @@ struct Writer<'a> {
 impl Writer<'_> {
     async fn run(
         mut self,
-        mut progress: tokio::sync::watch::Receiver<Progress>,
-        mut rejected: mpsc::Receiver<Rejected>,
-        mut end: oneshot::Receiver<Option<Refusal>>,
-        mut drain: oneshot::Receiver<Duration>,
+        News { mut progress, mut rejected, mut end, mut drain, mut probe }: News,
         drains: bool,
     ) -> Option<Refusal> {
         let mut draining = !drains;
@@ -189,6 +181,10 @@ impl Writer<'_> {
                     if let Ok(timeout) = asked {
                         self.send(Out::Drain(convert::drain(timeout))).await;
                     }
+                }
+                Ok(()) = probe.changed() => {
+                    let probe_id = *probe.borrow_and_update();
+                    self.send(Out::Probe(v1::Probe { probe_id })).await;
                 }
                 end = &mut end => return end.unwrap_or(Some(Refusal::ShuttingDown)),
             }

@@ -30,14 +30,12 @@ use super::{
 use crate::{
     clock::now,
     dead_letter::{self, DeadLetters},
+    health::PROBE_EVERY,
     intake::Intake,
     metrics::SinkMetrics,
     refusal::Refusal,
     session::ToSink,
 };
-
-/// How often workers that can answer are asked for the external system's health.
-const PROBE_EVERY: Duration = Duration::from_secs(30);
 
 /// Of the shutdown timeout: what workers get to finish, and what is gone when the
 /// last acks must have been answered.
@@ -90,7 +88,7 @@ impl Driver {
                 () = self.suspicions.write() => {}
                 // The next turn does what is due.
                 () = sleep_until(wakeup.into()) => {}
-                _ = probes.tick() => self.probe(),
+                _ = probes.tick(), if self.deadline.is_none() => self.probe(),
                 () = shutdown.cancelled(), if self.deadline.is_none() => self.drain(),
             }
         }
@@ -275,6 +273,7 @@ impl Driver {
         View {
             dispatch: self.dispatch.status(),
             workers: self.workers.values().map(|worker| worker.name.clone()).collect(),
+            unwell: self.workers.values().filter_map(Worker::unwell).collect(),
             intake: self.intake.view(),
             failed: self.failed.clone(),
         }

@@ -35,10 +35,21 @@ pub struct View {
     pub dispatch: Status,
     /// Attached workers, by their ids.
     pub workers: Vec<String>,
+    /// What is wrong with the external system, by the workers that say so.
+    pub unwell: Vec<Unwell>,
     /// How its records are held.
     pub intake: intake::View,
     /// Why the connector gave up, if it did.
     pub failed: Option<String>,
+}
+
+/// What a worker says is wrong with the external system.
+#[derive(Clone, Debug)]
+pub struct Unwell {
+    /// The worker's id.
+    pub worker: String,
+    /// Its words.
+    pub message: String,
 }
 
 /// What a driver is asked to do.

@@ -9,7 +9,9 @@ use tokio::sync::{
     oneshot,
 };
 
+use super::Unwell;
 use crate::{
+    health::ExternalSystem,
     refusal::Refusal,
     session::{Capabilities, ToSink},
 };
@@ -30,6 +32,8 @@ pub(super) struct Worker {
     end: Option<oneshot::Sender<Option<Refusal>>>,
     /// Whether it was asked to say `drained`, and has not yet.
     owes_drained: bool,
+    /// The external system, as it sees it.
+    pub(super) external: ExternalSystem,
 }
 
 impl Worker {
@@ -40,7 +44,16 @@ impl Worker {
         frames: mpsc::Sender<ToSink>,
         end: oneshot::Sender<Option<Refusal>>,
     ) -> Self {
-        Self { id, name, capabilities, frames, room: None, end: Some(end), owes_drained: false }
+        Self {
+            id,
+            name,
+            capabilities,
+            frames,
+            room: None,
+            end: Some(end),
+            owes_drained: false,
+            external: ExternalSystem::default(),
+        }
     }
 
     /// Waits until its queue takes another frame.
@@ -84,6 +97,12 @@ impl Worker {
             // A worker too busy for the question is asked again at the next round.
             let _ = self.frames.try_send(ToSink::Probe(id));
         }
+    }
+
+    /// What it says is wrong with the external system, if anything.
+    pub(super) fn unwell(&self) -> Option<Unwell> {
+        let message = self.external.trouble()?.to_owned();
+        Some(Unwell { worker: self.name.clone(), message })
     }
 
     /// Ends its session. What it holds is released once its stream is closed.

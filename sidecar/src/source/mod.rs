@@ -51,6 +51,7 @@ struct Running {
     epoch: u64,
     progress: watch::Receiver<Progress>,
     trouble: watch::Receiver<Option<String>>,
+    unwell: watch::Receiver<Option<String>>,
 }
 
 /// What an operator sees of a source.
@@ -71,6 +72,8 @@ pub struct SessionView {
     pub progress: Progress,
     /// What keeps positions from becoming durable, if anything.
     pub trouble: Option<String>,
+    /// What is wrong with the external system, in the connector's words, if anything.
+    pub unwell: Option<String>,
 }
 
 /// Why the positions of a source were not replaced.
@@ -105,6 +108,12 @@ pub struct Seat {
     pub positions: Vec<Position>,
     /// Takes its frames. Dropping it ends the session.
     pub said: mpsc::Sender<FromSource>,
+    /// What it is told.
+    pub news: News,
+}
+
+/// What a session has to tell its connector.
+pub struct News {
     /// How far it is.
     pub progress: watch::Receiver<Progress>,
     /// Records that can never be published.
@@ -113,14 +122,18 @@ pub struct Seat {
     pub end: oneshot::Receiver<Option<Refusal>>,
     /// The sidecar stops: finish, with this much time.
     pub drain: oneshot::Receiver<Duration>,
+    /// The number of the last question after the external system.
+    pub probe: watch::Receiver<u64>,
 }
 
-/// The session's ends of what its [`Seat`] reads.
+/// The session's ends of its [`News`].
 struct Outlet {
     progress: watch::Sender<Progress>,
     rejected: mpsc::Sender<Rejected>,
     end: oneshot::Sender<Option<Refusal>>,
     drain: oneshot::Sender<Duration>,
+    probe: watch::Sender<u64>,
+    unwell: watch::Sender<Option<String>>,
     settled: watch::Sender<bool>,
 }
 
@@ -202,6 +215,8 @@ impl Source {
         let (rejected, rejected_out) = mpsc::channel(REJECTED);
         let (end, end_out) = oneshot::channel();
         let (drain, drain_out) = oneshot::channel();
+        let (probe, probe_out) = watch::channel(0);
+        let (unwell, unwell_out) = watch::channel(None);
         let (settled, settled_out) = watch::channel(false);
         let (trouble, trouble_out) = watch::channel(None);
         let supersede = CancellationToken::new();
@@ -217,11 +232,12 @@ impl Source {
             publishers: Publishers::new(&self.parts.danube, &self.plan, &producers),
             connector: self.plan.clone(),
             epoch,
-            can_drain: open.caller.capabilities.drain,
+            capabilities: open.caller.capabilities,
+            worker: worker_id.clone(),
             source: self.parts.clone(),
             frames,
             supersede: supersede.clone(),
-            outlet: Outlet { progress, rejected, end, drain, settled },
+            outlet: Outlet { progress, rejected, end, drain, probe, unwell, settled },
         });
         self.parts.tasks.spawn(session.run());
         *running = Some(Running {
@@ -231,6 +247,7 @@ impl Source {
             epoch,
             progress: progress_out.clone(),
             trouble: trouble_out,
+            unwell: unwell_out,
         });
         Ok(Seat {
             worker_id,
@@ -238,10 +255,13 @@ impl Source {
             producers,
             positions,
             said,
-            progress: progress_out,
-            rejected: rejected_out,
-            end: end_out,
-            drain: drain_out,
+            news: News {
+                progress: progress_out,
+                rejected: rejected_out,
+                end: end_out,
+                drain: drain_out,
+                probe: probe_out,
+            },
         })
     }
 
@@ -301,6 +321,7 @@ impl Running {
             epoch: self.epoch,
             progress: *self.progress.borrow(),
             trouble: self.trouble.borrow().clone(),
+            unwell: self.unwell.borrow().clone(),
         }
     }
 

@@ -25,9 +25,10 @@ use super::{
 use crate::{
     config::{Connector, OnReject},
     grpc::MAX_RECORD,
-    metrics::SourceMetrics,
+    health::{ExternalSystem, PROBE_EVERY},
+    metrics::{SourceMetrics, connector_health},
     refusal::Refusal,
-    session::{FromSource, SourceRecord},
+    session::{Capabilities, FromSource, Health, SourceRecord},
 };
 
 /// Publishes in flight, over all lanes.
@@ -37,7 +38,8 @@ const IN_FLIGHT: usize = 64;
 pub(super) struct Parts {
     pub(super) connector: Connector,
     pub(super) epoch: u64,
-    pub(super) can_drain: bool,
+    pub(super) worker: String,
+    pub(super) capabilities: Capabilities,
     pub(super) commits: Commits,
     pub(super) source: super::Parts,
     pub(super) publishers: Publishers,
@@ -53,6 +55,7 @@ pub(super) struct Session {
     publishes: FuturesUnordered<BoxFuture<'static, Published>>,
     progress: Progress,
     draining: bool,
+    external: ExternalSystem,
     metrics: SourceMetrics,
 }
 
@@ -90,6 +93,7 @@ impl Session {
             publishes: FuturesUnordered::new(),
             progress: Progress::default(),
             draining: false,
+            external: ExternalSystem::default(),
             metrics: SourceMetrics::new(&parts.connector.name),
             parts,
         }
@@ -128,9 +132,10 @@ impl Session {
             (self.parts.supersede.clone(), self.parts.source.shutdown.clone());
         let far = Instant::now() + Duration::from_secs(365 * 24 * 60 * 60);
         let mut deadline = far;
+        let mut probes = tokio::time::interval(PROBE_EVERY);
         loop {
             self.turn();
-            if self.draining && !self.parts.can_drain && self.publish.settled() {
+            if self.draining && !self.parts.capabilities.drain && self.publish.settled() {
                 return End::Refused(Refusal::ShuttingDown);
             }
             let step = tokio::select! {
@@ -140,6 +145,10 @@ impl Session {
                 () = supersede.cancelled() => {
                     let connector = self.parts.connector.name.clone();
                     Err(End::Refused(Refusal::Superseded { connector }))
+                }
+                _ = probes.tick(), if self.parts.capabilities.probe && !self.draining => {
+                    self.parts.outlet.probe.send_modify(|number| *number += 1);
+                    Ok(())
                 }
                 () = shutdown.cancelled(), if !self.draining => {
                     deadline = Instant::now() + self.drain();
@@ -223,13 +232,21 @@ impl Session {
                 Err(End::Left)
             }
             Some(FromSource::Health(health)) => {
-                self.metrics.healthy(health.healthy);
+                self.health(health);
                 Ok(())
             }
             Some(FromSource::Records { first_number, records }) => {
                 self.accept(first_number, records)
             }
         }
+    }
+
+    fn health(&mut self, health: Health) {
+        let connector = &self.parts.connector.name;
+        self.external.said(connector, &self.parts.worker, health);
+        let trouble = self.external.trouble();
+        self.parts.outlet.unwell.send_replace(trouble.map(str::to_owned));
+        connector_health(connector, trouble.is_none());
     }
 
     fn accept(&mut self, first_number: u64, records: Vec<SourceRecord>) -> Result<(), End> {

@@ -60,17 +60,17 @@ async fn a_record_is_committed_when_it_is_confirmed_and_not_before() {
     let open = SourceOpen { caller, ..SourceOpen::default() };
     let policy = Policy::default();
     let mut seat = source.open(open, &policy).await.unwrap();
-    seat.progress.wait_for(|progress| progress.demand_records >= 1).await.unwrap();
+    seat.news.progress.wait_for(|progress| progress.demand_records >= 1).await.unwrap();
 
     seat.said
         .send(FromSource::Records { first_number: 1, records: vec![record(1)] })
         .await
         .unwrap();
     sleep(Duration::from_secs(60)).await;
-    assert_eq!(seat.progress.borrow().committed, 0);
+    assert_eq!(seat.news.progress.borrow().committed, 0);
     assert!(positions(&store).await.is_empty());
 
     script.confirm();
-    seat.progress.wait_for(|progress| progress.committed == 1).await.unwrap();
+    seat.news.progress.wait_for(|progress| progress.committed == 1).await.unwrap();
     assert_eq!(positions(&store).await, [1]);
 }

@@ -136,11 +136,7 @@ fn obstacle(root: &Path, connector: &str) -> PathBuf {
 
 /// What keeps the positions of a source from becoming durable.
 async fn trouble(sidecar: &Sidecar, connector: &str) -> Option<String> {
-    let (_, text) = sidecar.page("/status").await;
-    let status: serde_json::Value = serde_json::from_str(&text).unwrap();
-    let sources = status["sources"].as_array()?.clone();
-    let source = sources.into_iter().find(|source| source["connector"] == connector)?;
-    source["trouble"].as_str().map(str::to_owned)
+    sidecar.source(connector).await["trouble"].as_str().map(str::to_owned)
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,10 +1,13 @@
 //! Danube → sidecar → connector.
 
-use danube_connector_proto::v1::Outcome;
-use danube_connector_proto::v1::{SinkFlow, sink_service_run_request::Frame};
-use danube_sidecar_tests::{
-    Broker, Sidecar, SidecarBuilder, SinkWorker, consume, open, publish, publish_keyed, unique,
+use danube_connector_proto::v1::{
+    Capability, Health, Outcome, SinkFlow, SinkOpen, health, sink_service_run_request::Frame,
 };
+use danube_sidecar_tests::{
+    Broker, Sidecar, SidecarBuilder, SinkWorker, consume, eventually, open, publish, publish_keyed,
+    unique,
+};
+use serde_json::json;
 
 fn payloads(count: usize) -> Vec<String> {
     (0..count).map(|n| format!("record {n}")).collect()
@@ -104,13 +107,13 @@ async fn a_window_of_zero_pauses_a_worker() {
     let (mut worker, _) = SinkWorker::open(&sidecar, open(&name, &topic)).await;
     sidecar.attached(&name).await;
     worker.send(Frame::Flow(SinkFlow { window_records: Some(0), window_bytes: None })).await;
-    danube_sidecar_tests::eventually("the pause at the sidecar", || async {
+    eventually("the pause at the sidecar", || async {
         (sidecar.sink(&name).await["workers_paused"] == 1).then_some(())
     })
     .await;
 
     publish(broker.url(), &topic, &payloads(5)).await;
-    danube_sidecar_tests::eventually("the records at the sidecar", || async {
+    eventually("the records at the sidecar", || async {
         (sidecar.sink(&name).await["unresolved"]["records"] == 5).then_some(())
     })
     .await;
@@ -136,4 +139,42 @@ async fn the_file_wins_over_the_proposal_and_hands_over_settings() {
     assert_eq!(opened.subscriptions.len(), 1);
     assert_eq!(opened.subscriptions[0].subscription, "of-the-file");
     assert_eq!(opened.settings_json, "{\"table\":\"orders\"}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_can_answer_is_asked_for_the_external_systems_health() {
+    let broker = Broker::start().await;
+    let sidecar = quick(&broker).await;
+    let (topic, name) = (unique("/default/in"), unique("sink"));
+    let health = |probe_id, status: health::Status, message: &str| {
+        Frame::Health(Health { probe_id, status: status.into(), message: message.to_owned() })
+    };
+    let asks = vec![Capability::Probe.into()];
+    let asked = SinkOpen { capabilities: asks, ..open(&name, &topic) };
+    let (mut worker, opened) = SinkWorker::open(&sidecar, asked.clone()).await;
+    let gauge = |value| format!("danube_connector_health{{connector=\"{name}\"}} {value}\n");
+    assert!(!sidecar.page("/metrics").await.1.contains("danube_connector_health{"));
+
+    let probe_id = worker.probed().await;
+    worker.send(health(probe_id, health::Status::Unhealthy, "the table is gone")).await;
+    sidecar.shows("/metrics", &gauge(0)).await;
+    let told = &sidecar.sink(&name).await["unwell"][0];
+    assert_eq!(
+        (&told["worker"], &told["message"]),
+        (&json!(opened.worker_id), &json!("the table is gone"))
+    );
+
+    // Another that is well does not outweigh it, until it is gone.
+    let (mut other, _) = SinkWorker::open(&sidecar, asked).await;
+    let probe_id = other.probed().await;
+    other.send(health(probe_id, health::Status::Healthy, "")).await;
+    other.send(Frame::Flow(SinkFlow { window_records: Some(0), window_bytes: None })).await;
+    eventually("what it said at the sidecar", || async {
+        (sidecar.sink(&name).await["workers_paused"] == 1).then_some(())
+    })
+    .await;
+    assert!(sidecar.page("/metrics").await.1.contains(&gauge(0)));
+    drop(worker);
+    sidecar.shows("/metrics", &gauge(1)).await;
+    assert_eq!(sidecar.sink(&name).await["unwell"], json!([]));
 }

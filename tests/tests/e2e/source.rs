@@ -1,8 +1,8 @@
 //! Connector → sidecar → Danube.
 
 use danube_connector_proto::v1::{
-    Drained, SourceRecord, SourceRecords, source_service_run_request::Frame,
-    source_service_run_response::Frame as In,
+    Capability, Drained, Health, SourceRecord, SourceRecords, health,
+    source_service_run_request::Frame, source_service_run_response::Frame as In,
 };
 use danube_sidecar_tests::{
     Broker, Sidecar, SidecarBuilder, SourceSession, consume, publish, unique,
@@ -120,4 +120,26 @@ async fn a_source_that_says_drained_is_committed_and_ends_well() {
         last = source.next().await;
     }
     assert!(matches!(last, Ok(None)), "{last:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_source_that_can_answer_is_asked_for_the_external_systems_health() {
+    let broker = Broker::start().await;
+    let sidecar = Sidecar::start(broker.url()).await;
+    let (topic, name) = (unique("/default/out"), unique("source"));
+    let (mut source, _) =
+        SourceSession::open_with(&sidecar, &name, &topic, &[Capability::Probe]).await;
+    let gauge = |value| format!("danube_connector_health{{connector=\"{name}\"}} {value}\n");
+
+    let probe_id = source.probed().await;
+    let health = |status: health::Status, message: &str| {
+        Frame::Health(Health { probe_id, status: status.into(), message: message.to_owned() })
+    };
+    source.send(health(health::Status::Unhealthy, "no such folder")).await;
+    sidecar.shows("/metrics", &gauge(0)).await;
+    assert_eq!(sidecar.source(&name).await["unwell"], "no such folder");
+
+    source.send(health(health::Status::Healthy, "")).await;
+    sidecar.shows("/metrics", &gauge(1)).await;
+    assert!(sidecar.source(&name).await["unwell"].is_null());
 }

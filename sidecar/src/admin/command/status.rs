@@ -49,6 +49,11 @@ fn sink(sink: &Value) -> [String; 8] {
     let troubles = list(&sink["subscriptions"]).iter().map(|subscription| &subscription["trouble"]);
     let troubles = troubles.chain([&sink["trouble"], &sink["failed"]]);
     let mut troubles: Vec<String> = troubles.map(word).filter(|text| !text.is_empty()).collect();
+    troubles.extend(
+        list(&sink["unwell"])
+            .iter()
+            .map(|unwell| format!("{}: {}", word(&unwell["worker"]), word(&unwell["message"]))),
+    );
     if let Some(paused @ 1..) = sink["workers_paused"].as_u64() {
         troubles.push(format!("{paused} paused: a window of 0"));
     }
@@ -65,6 +70,8 @@ fn sink(sink: &Value) -> [String; 8] {
 }
 
 fn source(source: &Value) -> [String; 6] {
+    let troubles = [&source["trouble"], &source["unwell"]].map(word);
+    let troubles: Vec<String> = troubles.into_iter().filter(|text| !text.is_empty()).collect();
     [
         word(&source["connector"]),
         match word(&source["worker"]) {
@@ -74,7 +81,7 @@ fn source(source: &Value) -> [String; 6] {
         word(&source["epoch"]),
         word(&source["demand_records"]),
         word(&source["committed"]),
-        word(&source["trouble"]),
+        troubles.join("; "),
     ]
 }
 

@@ -7,6 +7,7 @@ use tracing::{info, warn};
 use super::Driver;
 use crate::{
     clock::now,
+    metrics::connector_health,
     refusal::Refusal,
     session::{FromSink, SinkOpen, ToSink},
     sink::{
@@ -68,6 +69,7 @@ impl Driver {
         self.failed = None;
         let worker = Worker::new(id, name, open.caller.capabilities, frames, end);
         self.rooms.push(worker.wait_for_room());
+        worker.probe(self.next_probe());
         self.workers.insert(id, worker);
         self.alone_since = None;
         self.metrics.workers(self.workers.len());
@@ -83,15 +85,8 @@ impl Driver {
             }
             FromSink::Flow { records, bytes } => self.dispatch.resize(id, records, bytes),
             FromSink::Health(health) => {
-                self.metrics.healthy(health.healthy);
-                if !health.healthy {
-                    warn!(
-                        connector = self.plan.connector.name,
-                        worker = worker.name,
-                        message = health.message,
-                        "the external system is not well"
-                    );
-                }
+                worker.external.said(&self.plan.connector.name, &worker.name, health);
+                self.tell_health();
             }
             FromSink::Fault(fault) => {
                 warn!(
@@ -115,9 +110,22 @@ impl Driver {
     }
 
     pub(super) fn probe(&mut self) {
-        self.probes += 1;
+        let id = self.next_probe();
         for worker in self.workers.values() {
-            worker.probe(self.probes);
+            worker.probe(id);
+        }
+    }
+
+    fn next_probe(&mut self) -> u64 {
+        self.probes += 1;
+        self.probes
+    }
+
+    /// All workers together: the external system is well if none says otherwise.
+    fn tell_health(&self) {
+        let known = self.workers.values().filter_map(|worker| worker.external.is_well());
+        if let Some(well) = known.reduce(|all, one| all && one) {
+            connector_health(&self.plan.connector.name, well);
         }
     }
 
@@ -127,6 +135,7 @@ impl Driver {
         info!(connector, worker = gone.name, ?departure, "worker left");
         self.dispatch.leave(now(), id, departure);
         self.metrics.workers(self.workers.len());
+        self.tell_health();
         if self.workers.is_empty() {
             self.alone_since = Some(now());
         }

@@ -127,13 +127,13 @@ impl<'a> Session<'a> {
             let may_send = self.may_send();
             tokio::select! {
                 biased;
-                Ok(()) = seat.progress.changed() => {
-                    let progress = *seat.progress.borrow_and_update();
+                Ok(()) = seat.news.progress.changed() => {
+                    let progress = *seat.news.progress.borrow_and_update();
                     self.told(progress);
                 }
-                end = &mut seat.end => return self.ended(end.unwrap_or(None)),
-                Some(_) = seat.rejected.recv() => {}
-                Ok(_) = &mut seat.drain, if self.drains && !self.draining => self.draining = true,
+                end = &mut seat.news.end => return self.ended(end.unwrap_or(None)),
+                Some(_) = seat.news.rejected.recv() => {}
+                Ok(_) = &mut seat.news.drain, if self.drains && !self.draining => self.draining = true,
                 _ = changes.changed(), if !may_send => {}
                 () = sleep(pause), if may_send => {
                     let frame = self.frame();

@@ -27,6 +27,7 @@ pub mod publish;
 pub mod refusal;
 pub mod server;
 pub mod session;
+pub mod signals;
 pub mod sink;
 pub mod source;
 pub mod summary;

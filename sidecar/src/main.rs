@@ -10,14 +10,10 @@ use danube_sidecar::{
     config::{self, Config, ConfigError, Environment, Overrides},
     dev,
     init::{self, InitCommand},
-    log, publish, summary,
+    log, publish, signals, summary,
 };
 use danube_sidecar_conformance::{self as conformance, ConformanceCommand};
-use tokio::{
-    runtime::{Builder, Handle, Runtime},
-    signal::unix::{SignalKind, signal},
-};
-use tokio_util::sync::CancellationToken;
+use tokio::runtime::{Builder, Handle, Runtime};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -63,7 +59,11 @@ async fn serve(run: Run, delivery: Handle) -> ExitCode {
         Err(error) => return fail(2, &error),
     };
     log::start(&config.sidecar.log_level, config.sidecar.log_format);
-    match app::run(config, run.serve.child, signals(), delivery).await {
+    let stop = match signals::listen() {
+        Ok(stop) => stop,
+        Err(error) => return fail(1, &error),
+    };
+    match app::run(config, run.serve.child, stop, delivery).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(1, &error),
     }
@@ -81,13 +81,17 @@ async fn develop(dev: Dev, delivery: Handle) -> ExitCode {
     config.danube.ack_timeout = dev.broker_ack_timeout;
     config.danube.max_unacked_messages = dev.broker_window;
     log::start(&config.sidecar.log_level, config.sidecar.log_format);
+    let stop = match signals::listen() {
+        Ok(stop) => stop,
+        Err(error) => return fail(1, &error),
+    };
     let broker = match dev::broker(&dev, config.sidecar.data_dir.as_deref()).await {
         Ok(broker) => broker,
         Err(error) => return fail(1, &error),
     };
     config.danube.service_url = broker.url().to_string();
     tracing::info!(url = config.danube.service_url, "embedded Danube broker ready");
-    let outcome = app::run(config, dev.serve.child, signals(), delivery).await;
+    let outcome = app::run(config, dev.serve.child, stop, delivery).await;
     broker.shutdown().await;
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -157,29 +161,4 @@ fn load(overrides: &Overrides) -> Result<Config, ConfigError> {
 fn fail(code: u8, error: &dyn std::error::Error) -> ExitCode {
     eprintln!("danube-sidecar: {error}");
     ExitCode::from(code)
-}
-
-/// A token that SIGTERM or SIGINT cancels; a second one ends the process at once.
-fn signals() -> CancellationToken {
-    let stop = CancellationToken::new();
-    let cancel = stop.clone();
-    tokio::spawn(async move {
-        let (Ok(mut terminate), Ok(mut interrupt)) =
-            (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-        else {
-            tracing::error!("cannot listen for signals: only SIGKILL ends this process");
-            return;
-        };
-        loop {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-            }
-            if cancel.is_cancelled() {
-                std::process::exit(130);
-            }
-            cancel.cancel();
-        }
-    });
-    stop
 }

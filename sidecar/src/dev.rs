@@ -35,6 +35,8 @@ pub async fn broker(dev: &Dev, data_dir: Option<&Path>) -> Result<DevBroker, Dev
         data_dir: data_dir.map(|dir| dir.join("broker")),
         max_unacked_messages: dev.broker_window,
         ack_timeout: dev.broker_ack_timeout,
+        // There is no admin API here to create one with.
+        any_namespace: true,
         oddities,
         ..Config::default()
     };

@@ -62,6 +62,8 @@ pub(crate) enum Class {
     Refused,
     /// A topic cannot be created beside the ones that exist.
     Taken,
+    /// The topic's namespace does not exist: until an operator creates it.
+    NoNamespace,
     /// The same request can never succeed.
     Invalid,
 }
@@ -91,6 +93,8 @@ impl CallError {
 
 fn class_of(status: &Status) -> Class {
     match status.code() {
+        // UNAVAILABLE too, but no other broker will have it.
+        _ if status.message().contains("Unable to find the namespace") => Class::NoNamespace,
         // From the broker itself this means "not here, look it up again"; with a
         // transport error behind it nobody has answered.
         Code::Unavailable if status.source().is_none() => Class::Moved,
@@ -159,6 +163,13 @@ mod tests {
     fn a_topic_that_exists_under_a_longer_name_takes_the_shorter_one() {
         let error = CallError::new("CreateProducer", Status::already_exists("partitions"));
         assert_eq!(error.class(), Class::Taken);
+    }
+
+    #[test]
+    fn a_missing_namespace_is_known_by_its_message() {
+        let missing = Status::unavailable("Unable to find the namespace iot, the topic can be");
+        let error = CallError::new("CreateProducer", missing);
+        assert_eq!(error.class(), Class::NoNamespace);
     }
 
     #[test]

@@ -156,6 +156,11 @@ pub enum Trouble {
         /// The topic as configured.
         topic: Arc<str>,
     },
+    /// The topic's namespace does not exist, so that it cannot be created.
+    NoNamespace {
+        /// The topic as configured.
+        topic: Arc<str>,
+    },
     /// The broker refuses the subscription (another consumer name holds it, no
     /// permission, …).
     Refused {
@@ -239,6 +244,12 @@ pub enum PublishTrouble {
         /// What was tried and how it failed.
         detail: String,
     },
+    /// Danube creates topics only in namespaces that exist.
+    #[error("{}", no_namespace(.topic))]
+    NoNamespace {
+        /// The topic, or the partition.
+        topic: Arc<str>,
+    },
     /// Danube takes topics that begin with this one's name for its partitions, and
     /// creates no topic beside its own partitions.
     #[error(
@@ -262,6 +273,15 @@ pub enum PublishTrouble {
         /// The broker's words.
         detail: String,
     },
+}
+
+/// What an operator does about a topic whose namespace does not exist.
+pub fn no_namespace(topic: &str) -> String {
+    let namespace = topic.split('/').nth(1).unwrap_or_default();
+    format!(
+        "Danube has no namespace `{namespace}` for {topic}: create it with `danube-admin \
+         namespaces create {namespace}`"
+    )
 }
 
 /// A subscription behind its trait.

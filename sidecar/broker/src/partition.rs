@@ -322,6 +322,7 @@ impl Partition {
 pub(crate) fn trouble_of(error: &CallError, topic: Arc<str>) -> Trouble {
     let detail = error.to_string();
     match error.class() {
+        Class::NoNamespace => Trouble::NoNamespace { topic },
         Class::Away | Class::Moved => Trouble::BrokerAway { detail },
         Class::Missing => Trouble::TopicMissing { topic },
         Class::Refused | Class::Taken | Class::Invalid => Trouble::Refused { topic, detail },

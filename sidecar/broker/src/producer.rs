@@ -107,6 +107,7 @@ impl Producer {
     fn trouble_of(&self, error: &CallError) -> PublishTrouble {
         let (topic, detail) = (Arc::clone(&self.topic), error.to_string());
         match error.class() {
+            Class::NoNamespace => PublishTrouble::NoNamespace { topic },
             Class::Away | Class::Moved | Class::Missing => {
                 PublishTrouble::BrokerAway { topic, detail }
             }

@@ -118,7 +118,7 @@ impl Broker {
         name: &TopicName,
         reliable: bool,
     ) -> Result<Arc<Topic>, Status> {
-        if !self.namespaces().contains(name.namespace()) {
+        if !self.config.any_namespace && !self.namespaces().contains(name.namespace()) {
             return Err(Status::unavailable(format!(
                 "Unable to find the namespace {}, the topic can be created only for an exisiting \
                  namespace",

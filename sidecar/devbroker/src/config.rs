@@ -35,6 +35,8 @@ pub struct Config {
     /// How many bytes of un-acked payload a topic keeps; publishes beyond it are
     /// answered RESOURCE_EXHAUSTED. Default 256 MiB.
     pub max_backlog_bytes: usize,
+    /// Take topics of namespaces that nobody has created. Danube does not. Default no.
+    pub any_namespace: bool,
     /// The oddities of a real broker to play. Default none.
     pub oddities: Oddities,
 }
@@ -51,6 +53,7 @@ impl Default for Config {
             ack_timeout: Duration::from_secs(30),
             failure_policy: FailurePolicy::default(),
             max_backlog_bytes: 256 * 1024 * 1024,
+            any_namespace: false,
             oddities: Oddities::default(),
         }
     }

@@ -1,6 +1,6 @@
 //! What keeps a subscription from running, in the operator's words.
 
-use danube_sidecar_broker::Trouble;
+use danube_sidecar_broker::{Trouble, no_namespace};
 
 /// What is wrong, and what to do.
 pub(super) fn describe(trouble: &Trouble) -> String {
@@ -12,6 +12,7 @@ pub(super) fn describe(trouble: &Trouble) -> String {
             "topic {topic} does not exist: publish to it, create it with danube-admin, or set \
              [danube] create_topics = true"
         ),
+        Trouble::NoNamespace { topic } => no_namespace(topic),
         Trouble::Refused { topic, detail } => format!(
             "the broker refuses the subscription on {topic}: {detail}; an Exclusive subscription \
              keeps its first consumer name for ever: use that one, or another subscription name"

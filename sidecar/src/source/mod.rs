@@ -52,6 +52,7 @@ struct Running {
     progress: watch::Receiver<Progress>,
     trouble: watch::Receiver<Option<String>>,
     unwell: watch::Receiver<Option<String>>,
+    publishers: Arc<Publishers>,
 }
 
 /// What an operator sees of a source.
@@ -70,7 +71,7 @@ pub struct SessionView {
     pub epoch: u64,
     /// How far it is.
     pub progress: Progress,
-    /// What keeps positions from becoming durable, if anything.
+    /// What keeps records from being published or positions from becoming durable, if anything.
     pub trouble: Option<String>,
     /// What is wrong with the external system, in the connector's words, if anything.
     pub unwell: Option<String>,
@@ -227,9 +228,10 @@ impl Source {
             epoch,
             trouble,
         });
+        let publishers = Arc::new(Publishers::new(&self.parts.danube, &self.plan, &producers));
         let session = Session::new(session::Parts {
             commits,
-            publishers: Publishers::new(&self.parts.danube, &self.plan, &producers),
+            publishers: Arc::clone(&publishers),
             connector: self.plan.clone(),
             epoch,
             capabilities: open.caller.capabilities,
@@ -248,6 +250,7 @@ impl Source {
             progress: progress_out.clone(),
             trouble: trouble_out,
             unwell: unwell_out,
+            publishers,
         });
         Ok(Seat {
             worker_id,
@@ -320,7 +323,7 @@ impl Running {
             worker_id: self.worker_id.clone(),
             epoch: self.epoch,
             progress: *self.progress.borrow(),
-            trouble: self.trouble.borrow().clone(),
+            trouble: self.publishers.trouble().or_else(|| self.trouble.borrow().clone()),
             unwell: self.unwell.borrow().clone(),
         }
     }

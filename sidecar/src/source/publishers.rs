@@ -78,6 +78,13 @@ impl Publishers {
         self.declared.get(topic).cloned()
     }
 
+    /// What keeps records from being published, if anything.
+    pub(super) fn trouble(&self) -> Option<String> {
+        let all = self.declared.values().chain(&self.dead_letters);
+        let trouble = |destination: &Arc<Destination>| destination.publisher.get()?.trouble();
+        all.into_iter().find_map(trouble).map(|trouble| trouble.to_string())
+    }
+
     /// Where records go that can never be published.
     pub(super) fn dead_letters(&self) -> Option<Arc<Destination>> {
         self.dead_letters.clone()

@@ -42,7 +42,7 @@ pub(super) struct Parts {
     pub(super) capabilities: Capabilities,
     pub(super) commits: Commits,
     pub(super) source: super::Parts,
-    pub(super) publishers: Publishers,
+    pub(super) publishers: Arc<Publishers>,
     pub(super) frames: mpsc::Receiver<FromSource>,
     pub(super) supersede: CancellationToken,
     pub(super) outlet: Outlet,

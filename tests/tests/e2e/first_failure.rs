@@ -3,7 +3,12 @@
 use std::net::TcpListener as StdListener;
 
 use danube_connector_proto::v1::sink_service_client::SinkServiceClient;
-use danube_sidecar_tests::{Broker, Process, Sidecar, SidecarBuilder, binary};
+use danube_sidecar_tests::{
+    Broker, Process, Sidecar, SidecarBuilder, SinkWorker, SourceSession, binary, eventually, open,
+    publish, unique,
+};
+use nix::sys::signal::Signal;
+use serde_json::Value;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
@@ -143,4 +148,53 @@ async fn help_shows_examples() {
     assert!(process.exit().await.success());
     let line = process.line("danube-sidecar dev -- python sink.py").await;
     assert!(line.contains("laptop"), "{line}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_namespace_that_does_not_exist_is_named_with_what_creates_it() {
+    let broker = Broker::start().await;
+    let config = "[danube]\ncreate_topics = true\n";
+    let sidecar = SidecarBuilder::new(broker.url()).config(config).start().await;
+    let namespace = unique("/nobodys").trim_start_matches('/').to_owned();
+    let command = format!("`danube-admin namespaces create {namespace}`");
+    let says = |trouble: &Value| trouble.as_str().is_some_and(|text| text.contains(&command));
+
+    let topic = format!("/{namespace}/out");
+    let (mut source, _) = SourceSession::open(&sidecar, "source", &topic).await;
+    source.records(1, &["record".to_owned()]).await;
+    eventually("the source's trouble", || async {
+        says(&sidecar.source("source").await["trouble"]).then_some(())
+    })
+    .await;
+
+    let topic = format!("/{namespace}/in");
+    let (_worker, _) = SinkWorker::open(&sidecar, open("sink", &topic)).await;
+    eventually("the sink's trouble", || async {
+        says(&sidecar.sink("sink").await["subscriptions"][0]["trouble"]).then_some(())
+    })
+    .await;
+}
+
+/// There is no admin API to create one with.
+#[tokio::test(flavor = "multi_thread")]
+async fn dev_takes_any_namespace() {
+    let mut dev = sidecar(&[
+        "dev",
+        "--log-format",
+        "json",
+        "--listen",
+        "127.0.0.1:0",
+        "--http-listen",
+        "127.0.0.1:0",
+        "--broker-listen",
+        "127.0.0.1:0",
+    ]);
+    let ready = dev.line("embedded Danube broker ready").await;
+    let ready: Value = serde_json::from_str(&ready).unwrap();
+    let url = ready["url"].as_str().unwrap();
+
+    publish(url, "/iot/sensors", &["21".to_owned()]).await;
+
+    dev.signal(Signal::SIGTERM);
+    assert!(dev.exit().await.success());
 }

@@ -6,7 +6,10 @@ mod message;
 mod publishers;
 mod session;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
 use danube_sidecar_store::{CheckpointError, Checkpoints, Letters, Position};
 use tokio::sync::{Mutex, mpsc, oneshot, watch};
@@ -52,7 +55,8 @@ struct Running {
     progress: watch::Receiver<Progress>,
     trouble: watch::Receiver<Option<String>>,
     unwell: watch::Receiver<Option<String>>,
-    publishers: Arc<Publishers>,
+    /// Gone with the session: an ended one holds no connection.
+    publishers: Weak<Publishers>,
 }
 
 /// What an operator sees of a source.
@@ -229,9 +233,10 @@ impl Source {
             trouble,
         });
         let publishers = Arc::new(Publishers::new(&self.parts.danube, &self.plan, &producers));
+        let publishing = Arc::downgrade(&publishers);
         let session = Session::new(session::Parts {
             commits,
-            publishers: Arc::clone(&publishers),
+            publishers,
             connector: self.plan.clone(),
             epoch,
             capabilities: open.caller.capabilities,
@@ -250,7 +255,7 @@ impl Source {
             progress: progress_out.clone(),
             trouble: trouble_out,
             unwell: unwell_out,
-            publishers,
+            publishers: publishing,
         });
         Ok(Seat {
             worker_id,
@@ -319,11 +324,12 @@ impl Running {
     }
 
     fn view(&self) -> SessionView {
+        let publishing = self.publishers.upgrade().and_then(|publishers| publishers.trouble());
         SessionView {
             worker_id: self.worker_id.clone(),
             epoch: self.epoch,
             progress: *self.progress.borrow(),
-            trouble: self.publishers.trouble().or_else(|| self.trouble.borrow().clone()),
+            trouble: publishing.or_else(|| self.trouble.borrow().clone()),
             unwell: self.unwell.borrow().clone(),
         }
     }

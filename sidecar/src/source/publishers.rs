@@ -80,9 +80,9 @@ impl Publishers {
 
     /// What keeps records from being published, if anything.
     pub(super) fn trouble(&self) -> Option<String> {
-        let all = self.declared.values().chain(&self.dead_letters);
+        let mut all = self.declared.values().chain(&self.dead_letters);
         let trouble = |destination: &Arc<Destination>| destination.publisher.get()?.trouble();
-        all.into_iter().find_map(trouble).map(|trouble| trouble.to_string())
+        all.find_map(trouble).map(|trouble| trouble.to_string())
     }
 
     /// Where records go that can never be published.

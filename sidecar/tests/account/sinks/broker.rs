@@ -110,6 +110,7 @@ impl Broker {
     /// Whether dead letters can be published.
     pub fn away(&self, away: bool) {
         self.lock().away = away;
+        self.changed();
     }
 
     /// What is delivered and not acked.
@@ -188,8 +189,9 @@ impl Publisher for Handle {
         };
         let (id, class) = (attribute("x-dedup-id"), attribute("x-failure-class"));
         async move {
+            let mut changes = self.0.changes.subscribe();
             while self.0.lock().away {
-                sleep(Duration::from_millis(20)).await;
+                changes.changed().await.expect("the broker is held here");
             }
             sleep(self.0.some_time()).await;
             self.0.ledger.lock().letter(&id, class);

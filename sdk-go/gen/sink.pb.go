@@ -34,7 +34,8 @@ const (
 // Which records are delivered one after the other. Records of one lane are
 // offered in order, and a record that is retried holds those behind it that were
 // not offered yet. A worker that answers RETRY for a record SHOULD do so for the
-// later ones of its lane that it has in hand, or they overtake it.
+// later ones of its lane that it has in hand, or they overtake it: those are
+// offered again behind it, and it is no attempt of theirs.
 type Ordering int32
 
 const (
@@ -170,6 +171,11 @@ const (
 	Outcome_OUTCOME_REJECT Outcome = 2
 	// Deliberately not written: resolved, counted apart.
 	Outcome_OUTCOME_FILTERED Outcome = 3
+	// The external system takes nothing at present, whatever the record: a rate
+	// limit, maintenance, a failover. Never an attempt. This worker gets nothing until
+	// `retry_after` has passed (1 s where unset), then one small batch, and larger
+	// ones while they succeed. To a sidecar that does not know it, it is RETRY.
+	Outcome_OUTCOME_BUSY Outcome = 4
 )
 
 // Enum value maps for Outcome.
@@ -179,12 +185,14 @@ var (
 		1: "OUTCOME_RETRY",
 		2: "OUTCOME_REJECT",
 		3: "OUTCOME_FILTERED",
+		4: "OUTCOME_BUSY",
 	}
 	Outcome_value = map[string]int32{
 		"OUTCOME_UNSPECIFIED": 0,
 		"OUTCOME_RETRY":       1,
 		"OUTCOME_REJECT":      2,
 		"OUTCOME_FILTERED":    3,
+		"OUTCOME_BUSY":        4,
 	}
 )
 
@@ -1247,7 +1255,7 @@ type SinkFailure struct {
 	// MUST be set. An outcome that the sidecar does not know counts as RETRY.
 	Outcome Outcome `protobuf:"varint,2,opt,name=outcome,proto3,enum=danube.connector.v1.Outcome" json:"outcome,omitempty"`
 	// RETRY: not before this time has passed. The sidecar's backoff holds where it
-	// is longer, or where this is unset.
+	// is longer, or where this is unset. BUSY: how long this worker gets nothing.
 	RetryAfter *durationpb.Duration `protobuf:"bytes,3,opt,name=retry_after,json=retryAfter,proto3" json:"retry_after,omitempty"`
 	// A short constant in UPPER_SNAKE, for logs and dead letters (`x-failure-code`).
 	Code string `protobuf:"bytes,4,opt,name=code,proto3" json:"code,omitempty"`
@@ -1572,12 +1580,13 @@ const file_danube_connector_v1_sink_proto_rawDesc = "" +
 	"\x1bSUBSCRIPTION_TYPE_EXCLUSIVE\x10\x01\x12\x1c\n" +
 	"\x18SUBSCRIPTION_TYPE_SHARED\x10\x02\x12\x1e\n" +
 	"\x1aSUBSCRIPTION_TYPE_FAILOVER\x10\x03\x12 \n" +
-	"\x1cSUBSCRIPTION_TYPE_KEY_SHARED\x10\x04*_\n" +
+	"\x1cSUBSCRIPTION_TYPE_KEY_SHARED\x10\x04*q\n" +
 	"\aOutcome\x12\x17\n" +
 	"\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x11\n" +
 	"\rOUTCOME_RETRY\x10\x01\x12\x12\n" +
 	"\x0eOUTCOME_REJECT\x10\x02\x12\x14\n" +
-	"\x10OUTCOME_FILTERED\x10\x032q\n" +
+	"\x10OUTCOME_FILTERED\x10\x03\x12\x10\n" +
+	"\fOUTCOME_BUSY\x10\x042q\n" +
 	"\vSinkService\x12b\n" +
 	"\x03Run\x12*.danube.connector.v1.SinkServiceRunRequest\x1a+.danube.connector.v1.SinkServiceRunResponse(\x010\x01B\xd5\x01\n" +
 	"\x17com.danube.connector.v1B\tSinkProtoP\x01ZAgithub.com/danube-messaging/danube-sidecar/sdk-go/gen;connectorv1\xa2\x02\x03DCX\xaa\x02\x13Danube.Connector.V1\xca\x02\x13Danube\\Connector\\V1\xe2\x02\x1fDanube\\Connector\\V1\\GPBMetadata\xea\x02\x15Danube::Connector::V1b\x06proto3"

@@ -177,7 +177,7 @@ fn failure(sent: v1::SinkFailure) -> Result<Failure, Refusal> {
         Ok(v1::Outcome::Reject) => Outcome::Reject,
         Ok(v1::Outcome::Filtered) => Outcome::Filtered,
         // An outcome of a later version counts as RETRY.
-        Ok(v1::Outcome::Retry) | Err(_) => {
+        Ok(v1::Outcome::Retry | v1::Outcome::Busy) | Err(_) => {
             Outcome::Retry { after: duration("results.failures.retry_after", sent.retry_after)? }
         }
     };

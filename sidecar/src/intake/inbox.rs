@@ -23,6 +23,7 @@ use tracing::{info, warn};
 
 use super::{
     Arrival, Share, View,
+    arriving::Arriving,
     seen::{Seen, Standing},
     subscriptions::Subscriptions,
     unacked::Unacked,
@@ -46,8 +47,7 @@ pub struct Inbox {
     /// What the broker waits for.
     unacked: Unacked,
     /// Messages that are not in the log yet.
-    arriving: Vec<Arc<Record>>,
-    arriving_bytes: usize,
+    arriving: Arriving,
     /// Most of them that are appended together.
     most: usize,
     /// Log sequences of the records in hand.
@@ -94,8 +94,7 @@ impl Inbox {
             buffer,
             seen: Seen::new(seen),
             unacked: Unacked::default(),
-            arriving: Vec::new(),
-            arriving_bytes: 0,
+            arriving: Arriving::default(),
             most: usize::MAX,
             in_hand: FastMap::default(),
             taken: 0,
@@ -170,7 +169,6 @@ impl Inbox {
             None => {
                 self.seen.arriving(fingerprint);
                 self.unacked.delivered(&record.identity, fingerprint);
-                self.arriving_bytes += record.encoded_len();
                 self.arriving.push(record);
             }
         }
@@ -212,13 +210,10 @@ impl Inbox {
         self.in_doubt = false;
         let logged: HashSet<Fingerprint> =
             remembered.into_iter().flat_map(|(_, fingerprints)| fingerprints).collect();
-        let arriving = std::mem::take(&mut self.arriving);
         let is_logged = |record: &Arc<Record>| logged.contains(&record.identity.fingerprint());
-        let (done, missing): (Vec<_>, Vec<_>) = arriving.into_iter().partition(is_logged);
-        for record in &done {
-            self.logged(record);
+        for record in self.arriving.take_logged(is_logged) {
+            self.logged(&record);
         }
-        self.arriving = missing;
         if self.arriving.is_empty() {
             // Nothing is left to be appended; what comes next shows how the disk is.
             self.takes_again();
@@ -236,9 +231,7 @@ impl Inbox {
             self.most = (records.len() / 2).max(1);
         }
         // They stay the first ones: the log keeps the broker's order.
-        let later = std::mem::replace(&mut self.arriving, records);
-        self.arriving.extend(later);
-        self.arriving_bytes = self.arriving.iter().map(|record| record.encoded_len()).sum();
+        self.arriving.put_back(records);
         self.in_doubt = !matches!(error, StoreError::InboxFull { .. });
         let trouble = error.to_string();
         if self.trouble.as_ref() != Some(&trouble) {
@@ -286,7 +279,7 @@ impl Inbox {
         self.mark();
         self.append();
         self.read_on(dispatch);
-        let crowded = self.arriving_bytes > self.buffer.size();
+        let crowded = self.arriving.bytes() > self.buffer.size();
         self.subscriptions.want_attached(self.trouble.is_none() && !crowded);
     }
 
@@ -311,26 +304,15 @@ impl Inbox {
         if self.in_doubt {
             return self.recall();
         }
-        let later = self.arriving.split_off(self.that_fit());
-        let (log, records) = (self.log.clone(), std::mem::replace(&mut self.arriving, later));
-        self.arriving_bytes -= records.iter().map(|record| record.encoded_len()).sum::<usize>();
+        // What the log has room for; after it had none for some, half of those.
+        let usage = self.log.usage();
+        let room = usage.max_bytes.saturating_sub(usage.bytes);
+        let (log, records) = (self.log.clone(), self.arriving.take(self.most, room));
         self.underway.push(Box::pin(async move {
             let appended = log.append(records.clone()).await.map(|at| at.first_seq);
             pause_after(&appended).await;
             Stored::Appended(records, appended)
         }));
-    }
-
-    /// How many of the records that arrive go into the log together: what it has room
-    /// for, and one in any case. After it had none for some, half of those.
-    fn that_fit(&self) -> usize {
-        let usage = self.log.usage();
-        let room = usage.max_bytes.saturating_sub(usage.bytes);
-        let filled = self.arriving.iter().scan(0, |filled, record| {
-            *filled += record.encoded_len() as u64;
-            Some(*filled)
-        });
-        filled.take(self.most).take_while(|filled| *filled <= room).count().max(1)
     }
 
     fn recall(&mut self) {

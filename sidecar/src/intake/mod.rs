@@ -8,6 +8,7 @@
 //! **Architecture invariant:** a broker ack comes only out of this room, after the
 //! record is written (inbox) or resolved (pass-through).
 
+mod arriving;
 mod buffer;
 mod inbox;
 mod pass_through;

@@ -321,3 +321,22 @@ async fn an_append_that_failed_after_it_was_written_stops_nothing() {
     bench.step().await;
     assert_eq!(bench.script.acks(), [0, 1, 2]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_was_in_the_log_after_all_does_not_keep_the_broker_let_go_of() {
+    let mut bench = Bench::new(Some(INBOX), 3000).await;
+    bench.script.deliver(0..20);
+    bench.step().await;
+    bench.turn();
+    let arrival = bench.intake.next().await;
+    let Arrival::Stored(Stored::Appended(records, Ok(_))) = arrival else { panic!("not appended") };
+    let failed = Stored::Appended(records, Err(StoreError::Gone { path: "/disk".into() }));
+    bench.intake.arrived(Arrival::Stored(failed), &mut bench.dispatch, &bench.metrics);
+    bench.turn();
+    bench.step().await;
+
+    bench.turn();
+
+    assert_eq!(bench.script.acks().len(), 20);
+    assert!(!bench.script.is_let_go());
+}

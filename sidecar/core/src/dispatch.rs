@@ -26,13 +26,16 @@ mod answer;
 mod breaker;
 mod deliveries;
 mod event;
+mod failing;
 mod halfopen;
 mod membership;
 mod offer;
+mod operate;
 mod quarantine;
 mod settings;
 mod status;
 mod suspects;
+mod words;
 mod worker;
 
 use std::{
@@ -47,12 +50,15 @@ pub use self::{
         Admission, DeadLetter, Departure, Event, HeldLane, Offer, RecordId, Status, Violation,
         WorkerId,
     },
+    failing::{Failing, Stage},
+    operate::{Order, Unfit},
     quarantine::Suspicion,
     settings::{Settings, WorkerSettings},
 };
 use self::{
     breaker::Circuit,
     quarantine::Quarantine,
+    words::LastWords,
     worker::{Queue, Worker},
 };
 use crate::{
@@ -88,6 +94,7 @@ pub struct Dispatch {
     retries: BTreeSet<(Instant, Key)>,
     circuit: Circuit,
     quarantine: Quarantine,
+    last_words: LastWords,
     /// The breaker's state that the driver was told last.
     told: Breaker,
     events: VecDeque<Event>,
@@ -112,6 +119,7 @@ impl Dispatch {
             retries: BTreeSet::new(),
             circuit: Circuit::default(),
             quarantine: Quarantine::default(),
+            last_words: LastWords::default(),
             told: Breaker::Closed,
             events: VecDeque::new(),
             successes: 0,

@@ -45,6 +45,12 @@ pub(crate) struct Known {
 }
 
 impl Entry {
+    /// Whether an operator should see it: something went wrong with it, and it is not
+    /// resolved.
+    pub(crate) fn fails(&self) -> bool {
+        self.tries.has_failed() || self.suspect || matches!(self.place, Place::Parked(_))
+    }
+
     /// Whether it keeps its lane from offering anything else: it failed or is a
     /// suspect, and what becomes of it is not known yet. One that waits for its next attempt
     /// stands first in its lane, so it needs no such hold.

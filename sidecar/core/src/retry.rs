@@ -106,6 +106,16 @@ impl Tries {
         self.failures
     }
 
+    /// How many of them count.
+    pub fn counted(&self) -> u32 {
+        self.counted
+    }
+
+    /// A worker crashed that had it in hand: no failure, but the begin of its trouble.
+    pub fn crashed(&mut self, now: Instant) {
+        self.first_failure.get_or_insert(now);
+    }
+
     /// Whether any attempt failed.
     pub fn has_failed(&self) -> bool {
         self.failures > 0

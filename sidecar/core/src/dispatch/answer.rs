@@ -57,24 +57,6 @@ impl Dispatch {
         }
     }
 
-    /// Offers suspended records again, with a fresh count of retries.
-    pub fn resume(&mut self, _now: Instant) {
-        let suspended: Vec<_> = self
-            .ledger
-            .iter()
-            .filter(|(_, entry)| entry.place == Place::Parked(Parked::Suspended))
-            .map(|(key, _)| key)
-            .collect();
-        for key in suspended {
-            self.withdraw(key);
-            if let Some(entry) = self.ledger.get_mut(key) {
-                entry.tries.forgive(self.successes);
-            }
-            self.put(key, Place::READY);
-            self.settle_lane_of(key);
-        }
-    }
-
     /// Puts a record that was [`withdraw`](Self::withdraw)n in its new place.
     pub(super) fn put(&mut self, key: Key, place: Place) {
         let Some(entry) = self.ledger.get_mut(key) else { return };
@@ -126,6 +108,7 @@ impl Dispatch {
     ) {
         self.put(key, Place::Parked(Parked::DeadLetter));
         let Some(entry) = self.ledger.get(key) else { return };
+        self.last_words.keep(entry.sequence, &code, &reason);
         let letter = DeadLetter {
             id: RecordId(key.to_bits()),
             record: Arc::clone(&entry.record),
@@ -229,6 +212,7 @@ impl Dispatch {
     ) {
         let Some(entry) = self.ledger.get_mut(key) else { return };
         let (policy, random) = (&self.settings.retry, &mut self.random);
+        self.last_words.keep(entry.sequence, &code, &reason);
         let verdict = entry.tries.fail(policy, now, self.successes);
         let failures = entry.tries.failures();
         let asked = after.unwrap_or_default().min(LONGEST_RETRY_AFTER);
@@ -265,13 +249,14 @@ impl Dispatch {
 
     /// The record's end. One that was never offered has none: nobody can have
     /// answered for it.
-    fn resolve(&mut self, key: Key, how: Resolution) {
+    pub(super) fn resolve(&mut self, key: Key, how: Resolution) {
         if self.ledger.get(key).is_none_or(|entry| entry.place == Place::Fresh) {
             return;
         }
         self.withdraw(key);
         self.clear(key);
         let Some(entry) = self.ledger.finish(key) else { return };
+        self.last_words.forget(entry.sequence);
         self.successes += u64::from(how == Resolution::Acked);
         let identity = &entry.record.identity;
         let (partition, offset) = (Arc::clone(&identity.partition), identity.offset);

@@ -59,7 +59,7 @@ impl Dispatch {
                     self.circuit.trial_released(now, key);
                 }
                 (true, Some(_), Some(since)) => self.crashed_alone(now, key, since),
-                (true, _, _) => self.crashed_among_others(key),
+                (true, _, _) => self.crashed_among_others(now, key),
             }
             if crashed {
                 self.circuit.trial_failed(now, key, &mut self.random);
@@ -67,8 +67,9 @@ impl Dispatch {
         }
     }
 
-    fn crashed_among_others(&mut self, key: Key) {
+    fn crashed_among_others(&mut self, now: Instant, key: Key) {
         if let Some(entry) = self.ledger.get_mut(key) {
+            entry.tries.crashed(now);
             entry.crashes = entry.crashes.saturating_add(1);
             if entry.crashes >= SUSPICIOUS && !entry.suspect {
                 entry.suspect = true;
@@ -82,6 +83,7 @@ impl Dispatch {
 
     fn crashed_alone(&mut self, now: Instant, key: Key, since: Instant) {
         let Some(entry) = self.ledger.get_mut(key) else { return };
+        entry.tries.crashed(now);
         entry.crashes = entry.crashes.saturating_add(1);
         let finding = self.quarantine.crashed_alone(now, entry.sequence, since);
         self.tell_suspicion(key);

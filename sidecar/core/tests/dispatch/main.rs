@@ -4,6 +4,7 @@ mod breaker;
 mod killers;
 mod lanes;
 mod model;
+mod operator;
 mod outcomes;
 mod quarantine;
 mod repeats;

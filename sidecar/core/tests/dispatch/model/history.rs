@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use danube_sidecar_core::dispatch::{OnExhausted, Ordering, RetryPolicy, Settings};
+use danube_sidecar_core::dispatch::{OnExhausted, Order, Ordering, RetryPolicy, Settings};
 use proptest::prelude::*;
 
 use crate::support;
@@ -81,6 +81,11 @@ pub(crate) enum Step {
     },
     ConfirmLetter,
     Resume,
+    /// An operator decides on one of the records that fail.
+    Operate {
+        record: usize,
+        order: Order,
+    },
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -153,6 +158,7 @@ pub(crate) fn step() -> impl Strategy<Value = Step> {
             .prop_map(|millis| Step::Pass { millis }),
         3 => Just(Step::ConfirmLetter),
         1 => Just(Step::Resume),
+        3 => (any::<usize>(), orders()).prop_map(|(record, order)| Step::Operate { record, order }),
     ]
 }
 
@@ -171,6 +177,10 @@ pub(crate) fn troubled_step() -> impl Strategy<Value = Step> {
         4 => Just(Step::Join { window: 30, bytes: 20, linger: 0 }),
         4 => step(),
     ]
+}
+
+fn orders() -> impl Strategy<Value = Order> {
+    prop_oneof![Just(Order::Resume), Just(Order::Skip), Just(Order::DeadLetter)]
 }
 
 fn results() -> impl Strategy<Value = Step> {

@@ -4,6 +4,7 @@
 mod broker;
 mod history;
 mod naive;
+mod operator;
 mod rules;
 mod trouble;
 mod world;

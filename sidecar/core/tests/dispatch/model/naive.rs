@@ -322,10 +322,17 @@ impl Model {
     }
 
     pub(crate) fn resume(&mut self) {
-        for entry in self.entries.iter_mut().filter(|entry| entry.state == State::Suspended) {
-            entry.state = State::Waiting { not_before: None };
-            (entry.counted, entry.successes, entry.first_failure) = (0, self.successes, None);
+        for at in 0..self.entries.len() {
+            if self.entries[at].state == State::Suspended {
+                self.resume_one(at);
+            }
         }
+    }
+
+    pub(super) fn resume_one(&mut self, at: usize) {
+        let entry = &mut self.entries[at];
+        entry.state = State::Waiting { not_before: None };
+        (entry.counted, entry.successes, entry.first_failure) = (0, self.successes, None);
     }
 
     pub(crate) fn lettered(&mut self, record: &Record, id: RecordId) {
@@ -396,13 +403,13 @@ impl Model {
         self.resolve(at, Resolution::Skipped);
     }
 
-    fn happens(&mut self, at: usize, what: &'static str, state: State) {
+    pub(super) fn happens(&mut self, at: usize, what: &'static str, state: State) {
         let entry = &mut self.entries[at];
         entry.state = state;
         self.expected.push(Expected::record(what, &entry.record, entry.attempt));
     }
 
-    fn resolve(&mut self, at: usize, how: Resolution) {
+    pub(super) fn resolve(&mut self, at: usize, how: Resolution) {
         let entry = &mut self.entries[at];
         entry.state = State::Resolved;
         entry.suspect = false;

@@ -142,6 +142,7 @@ impl Model {
             let entry = &mut self.entries[at];
             entry.state = State::Waiting { not_before: None };
             if departure == Departure::Crashed {
+                entry.first_failure.get_or_insert(now);
                 entry.crashes += 1;
                 entry.suspect |= entry.crashes >= 2;
             }
@@ -180,6 +181,9 @@ impl Model {
     fn convicted(&mut self, record: &Record) {
         let at = self.entries.iter().rposition(|entry| entry.is(record)).expect("admitted");
         let entry = &self.entries[at];
+        if matches!(entry.state, State::Letter(_)) {
+            return; // The operator said so.
+        }
         assert!(entry.suspect && entry.is_waiting() && entry.crashes >= 4);
         let [.., before, _] = entry.alone[..] else { panic!("CRASH after {:?}", entry.alone) };
         assert!(self.trouble.proof.is_some_and(|proof| proof >= before), "nothing succeeded");

@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 use danube_sidecar_core::{
     dispatch::{
-        Admission, Departure, Dispatch, Event, Limits, RecordId, Settings, WorkerId, WorkerSettings,
+        Admission, Departure, Dispatch, Event, Limits, Order, RecordId, Settings, WorkerId,
+        WorkerSettings,
     },
     outcome::{DeliveryId, Outcome, Results},
 };
@@ -73,6 +74,7 @@ impl World {
             Step::Pass { millis } => self.pass(Duration::from_millis(millis)),
             Step::ConfirmLetter => self.confirm_letter(),
             Step::Resume => self.resume(),
+            Step::Operate { record, order } => self.operate(record, order),
         }
         self.look_at_events();
         self.model.compare(&self.dispatch, self.now);
@@ -294,6 +296,15 @@ impl World {
     fn resume(&mut self) {
         self.dispatch.resume(self.now);
         self.model.resume();
+    }
+
+    fn operate(&mut self, record: usize, order: Order) {
+        let failing = self.dispatch.failing(usize::MAX, |_| true);
+        self.model.failing_agree(&failing);
+        let Some(failing) = failing.get(record % failing.len().max(1)) else { return };
+        let done = self.dispatch.operate(self.now, failing.id, order);
+        self.model.operate(&failing.record, order, done.err());
+        self.look_at_events();
     }
 
     fn go_on(&mut self, partition: usize) {

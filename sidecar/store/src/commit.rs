@@ -16,6 +16,7 @@ use crate::{
     clock::Clock,
     inbox::Ledgers,
     letters::Shelves,
+    panics::caught,
     transaction::Transaction,
 };
 
@@ -159,7 +160,8 @@ impl Committer {
         let synced = match &mut self.backend {
             Some(backend) => {
                 let synced = if self.unsynced { backend.sync() } else { Ok(()) };
-                synced.and_then(|()| self.memory.inboxes.reclaim(&mut **backend))
+                let inboxes = &mut self.memory.inboxes;
+                synced.and_then(|()| no_panic(|| inboxes.reclaim(&mut **backend)))
             }
             None => Ok(()),
         };
@@ -187,13 +189,13 @@ impl Committer {
     ) -> Result<(), StoreError> {
         let Some(backend) = &mut self.backend else { return Err(self.away()) };
         let mut session = Session { tx: Transaction::new(&**backend), memory: &mut self.memory };
-        let done = work(&mut session);
+        let done = no_panic(|| work(&mut session));
         let changes = session.tx.into_changes();
         let committed = match done {
             Ok(()) if changes.is_empty() => Ok(()),
             Ok(()) => {
                 self.unsynced |= durability == Durability::Process;
-                backend.commit(changes, durability)
+                no_panic(|| backend.commit(changes, durability))
             }
             Err(failure) => Err(failure),
         };
@@ -255,4 +257,12 @@ impl Committer {
             None => StoreError::Gone { path: self.path.clone() },
         }
     }
+}
+
+/// A panic of the database is a failure like another: it is opened again.
+fn no_panic(work: impl FnOnce() -> Result<(), Failure>) -> Result<(), Failure> {
+    caught(work).unwrap_or_else(|panicked| {
+        tracing::error!(%panicked, "the database panicked: a fault of the sidecar, report it");
+        Err(Failure::new(panicked))
+    })
 }

@@ -96,6 +96,18 @@ pub enum StoreError {
         /// What the system said.
         source: Arc<std::io::Error>,
     },
+    /// Permanent: it would end the same way. Nothing of it was done, and nothing else
+    /// is the worse for it.
+    #[error(
+        "the store {path} panicked over this request: {detail}; the others go on. This is a \
+         fault of the sidecar: report it with its log"
+    )]
+    Panicked {
+        /// The database's folder.
+        path: PathBuf,
+        /// What the panic said.
+        detail: String,
+    },
     /// The thread of the store ended; only restarting the sidecar helps.
     #[error("the thread of the store {path} is gone: restart the sidecar")]
     Gone {
@@ -114,6 +126,7 @@ impl StoreError {
             Self::Format { .. }
             | Self::StaleEpoch { .. }
             | Self::Damaged { .. }
+            | Self::Panicked { .. }
             | Self::Gone { .. } => false,
         }
     }

@@ -217,6 +217,17 @@ impl Inbox {
         }
     }
 
+    /// An append that panics when its records are in.
+    #[cfg(test)]
+    pub(crate) async fn half_done(&self, records: Vec<Arc<Record>>) -> Result<(), StoreError> {
+        let encoded = records.iter().map(|record| Encoded::new(record, 0)).collect();
+        let append = self.write(0, move |ledger, session, _| {
+            ledger.append(&mut session.tx, encoded)?;
+            panic!("a fault of ours")
+        });
+        append.await
+    }
+
     async fn write<T: Send + 'static>(
         &self,
         bytes: usize,

@@ -24,6 +24,7 @@ mod error;
 mod inbox;
 mod keys;
 mod letters;
+mod panics;
 mod positions;
 mod suspicions;
 #[cfg(test)]
@@ -89,6 +90,14 @@ impl Store {
         now_ms: impl Fn() -> i64 + Send + Sync + 'static,
     ) -> Result<Self, StoreError> {
         Ok(Self { writer: Arc::new(Writer::in_memory(Clock::new(now_ms))?) })
+    }
+}
+
+impl Store {
+    /// Comes back when the store's thread has ended, which it does only by a panic
+    /// that it could not survive: then nothing but a restart of the process helps.
+    pub async fn ended(&self) {
+        self.writer.ended().await;
     }
 }
 

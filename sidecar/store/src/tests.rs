@@ -32,6 +32,9 @@ struct Disk {
     sync_fails: Arc<AtomicBool>,
     opened: Arc<AtomicUsize>,
     synced: Arc<AtomicUsize>,
+    /// The next commit panics.
+    panics: Arc<AtomicBool>,
+    reopening_panics: Arc<AtomicBool>,
 }
 
 impl Disk {
@@ -52,6 +55,7 @@ impl Disk {
 
 impl Open for Disk {
     fn open(&self) -> Result<Box<dyn Backend>, StoreError> {
+        assert!(!self.reopening_panics.load(Ordering::SeqCst), "a fault of the engine");
         self.opened.fetch_add(1, Ordering::SeqCst);
         Ok(Box::new(self.clone()))
     }
@@ -77,6 +81,7 @@ impl Backend for Disk {
     }
 
     fn commit(&mut self, changes: Changes, durability: Durability) -> Result<(), Failure> {
+        assert!(!self.panics.swap(false, Ordering::SeqCst), "a fault of the engine");
         let fails = self.fails.load(Ordering::SeqCst);
         if !fails || self.writes_while_failing.load(Ordering::SeqCst) {
             self.stored.lock().unwrap().commit(changes, durability)?;
@@ -203,4 +208,81 @@ async fn what_waits_for_no_disk_is_fsynced_soon_and_a_failure_of_that_is_no_secr
         assert!(Instant::now() < patience, "nothing is fsynced");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
+}
+
+#[tokio::test]
+async fn a_request_that_panics_is_taken_back_alone_and_the_store_goes_on() {
+    let disk = Disk::default();
+    let store = disk.store();
+    let inbox = store.inbox("sink", SETTINGS).await.unwrap();
+    inbox.append(records(0..2)).await.unwrap();
+    let panics = store.writer.write::<(), _>(|session| {
+        session.tx.put(Space::State, Bytes::from_static(b"half"), "done");
+        panic!("a fault of ours")
+    });
+
+    let (before, panicked, after, epoch) = tokio::join!(
+        inbox.append(records(2..4)),
+        panics,
+        inbox.append(records(4..6)),
+        store.next_epoch("files"),
+    );
+
+    let Err(StoreError::Panicked { detail, .. }) = &panicked else { panic!("{panicked:?}") };
+    assert_eq!(detail, "a fault of ours");
+    assert!(before.is_ok() && after.is_ok() && epoch.is_ok(), "{before:?} {after:?} {epoch:?}");
+    assert_eq!(seqs(&inbox).await, [1, 2, 3, 4, 5, 6]);
+    let half = store
+        .writer
+        .read(|session| Ok(session.tx.value(Space::State, Bytes::from_static(b"half"))?));
+    assert_eq!(half.await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_panic_amid_an_inboxs_work_leaves_its_books_right() {
+    let disk = Disk::default();
+    let store = disk.store();
+    let inbox = store.inbox("sink", SETTINGS).await.unwrap();
+    inbox.append(records(0..2)).await.unwrap();
+    let half_done = inbox.half_done(records(2..4));
+
+    let (panicked, appended) = tokio::join!(half_done, inbox.append(records(2..4)));
+
+    assert!(matches!(panicked, Err(StoreError::Panicked { .. })), "{panicked:?}");
+    assert_eq!(appended.unwrap().first_seq, 3);
+    assert_eq!((seqs(&inbox).await, inbox.usage().records), (vec![1, 2, 3, 4], 4));
+}
+
+#[tokio::test]
+async fn a_database_that_panics_is_opened_again() {
+    let disk = Disk::default();
+    let inbox = disk.inbox().await;
+    inbox.append(records(0..2)).await.unwrap();
+    disk.panics.store(true, Ordering::SeqCst);
+
+    let failed = inbox.append(records(2..4)).await;
+
+    assert!(matches!(failed, Err(StoreError::Database { .. })), "{failed:?}");
+    assert_eq!(append_at_last(&inbox, 2..4).await, 3);
+    assert_eq!(seqs(&inbox).await, [1, 2, 3, 4]);
+}
+
+#[tokio::test]
+async fn the_end_of_the_thread_is_told() {
+    let disk = Disk::default();
+    let store = disk.store();
+    let (ended, epoch) = {
+        let watched = store.clone();
+        (tokio::spawn(async move { watched.ended().await }), store.next_epoch("files"))
+    };
+    epoch.await.unwrap();
+    assert!(!ended.is_finished());
+    disk.reopening_panics.store(true, Ordering::SeqCst);
+    disk.panics.store(true, Ordering::SeqCst);
+    store.next_epoch("files").await.unwrap_err();
+
+    tokio::time::timeout(Duration::from_secs(20), ended).await.unwrap().unwrap();
+
+    let gone = store.next_epoch("files").await;
+    assert!(matches!(gone, Err(StoreError::Gone { .. })), "{gone:?}");
 }

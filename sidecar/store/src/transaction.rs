@@ -10,11 +10,16 @@ use crate::backend::{Backend, Changes, Entry, Failure, Space};
 pub(crate) struct Transaction<'b> {
     backend: &'b dyn Backend,
     changes: Changes,
+    /// What the changes since the last savepoint were before it, in their order.
+    undo: Vec<Undo>,
 }
+
+/// A key, and its change before; none where it had none.
+type Undo = ((Space, Bytes), Option<Option<Bytes>>);
 
 impl<'b> Transaction<'b> {
     pub(crate) fn new(backend: &'b dyn Backend) -> Self {
-        Self { backend, changes: Changes::new() }
+        Self { backend, changes: Changes::new(), undo: Vec::new() }
     }
 
     pub(crate) fn into_changes(self) -> Changes {
@@ -30,11 +35,31 @@ impl<'b> Transaction<'b> {
     }
 
     pub(crate) fn put(&mut self, space: Space, key: Bytes, value: impl Into<Bytes>) {
-        self.changes.insert((space, key), Some(value.into()));
+        self.change((space, key), Some(value.into()));
     }
 
     pub(crate) fn delete(&mut self, space: Space, key: Bytes) {
-        self.changes.insert((space, key), None);
+        self.change((space, key), None);
+    }
+
+    fn change(&mut self, key: (Space, Bytes), value: Option<Bytes>) {
+        let before = self.changes.insert(key.clone(), value);
+        self.undo.push((key, before));
+    }
+
+    /// From here on changes can be taken back.
+    pub(crate) fn savepoint(&mut self) {
+        self.undo.clear();
+    }
+
+    /// Takes back all changes since the last savepoint.
+    pub(crate) fn roll_back(&mut self) {
+        for (key, before) in self.undo.drain(..).rev() {
+            match before {
+                Some(before) => self.changes.insert(key, before),
+                None => self.changes.remove(&key),
+            };
+        }
     }
 
     /// What there is with keys from `from` on, below `to`, in order.

@@ -14,13 +14,14 @@ use std::{
     time::Duration,
 };
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 
 use crate::{
     StoreError,
     backend::{Durability, Failure, Open, engine::OpenEngine, in_memory_path, memory::OpenMemory},
     clock::Clock,
     commit::{Committer, Kind, Operation, Refusal, Session},
+    panics::caught,
 };
 
 /// Most operations in one commit, and most that wait; beyond it callers wait.
@@ -45,6 +46,8 @@ enum Runner {
         places: Arc<Semaphore>,
         bytes: Arc<Semaphore>,
         thread: Option<JoinHandle<()>>,
+        /// Closed when the thread is no more.
+        running: watch::Receiver<()>,
     },
 }
 
@@ -73,15 +76,21 @@ impl Writer {
     ) -> Result<Self, StoreError> {
         let committer = Committer::open(path.clone(), opener, clock.clone())?;
         let (queue, waiting) = mpsc::channel();
+        let (runs, running) = watch::channel(());
         let thread = std::thread::Builder::new()
             .name("store".to_owned())
-            .spawn(move || run(committer, &waiting))
+            .spawn(move || {
+                // Dropped by a panic, too.
+                let _runs = runs;
+                run(committer, &waiting);
+            })
             .map_err(|source| StoreError::Thread { source: Arc::new(source) })?;
         let runner = Runner::Thread {
             queue: Some(queue),
             places: Arc::new(Semaphore::new(QUEUE)),
             bytes: Arc::new(Semaphore::new(QUEUE_UNITS)),
             thread: Some(thread),
+            running,
         };
         Ok(Self { path, clock, runner })
     }
@@ -92,6 +101,15 @@ impl Writer {
 
     pub(crate) fn now_ms(&self) -> i64 {
         self.clock.now_ms()
+    }
+
+    /// Comes back when nothing can be done here any more.
+    pub(crate) async fn ended(&self) {
+        match &self.runner {
+            Runner::Inline(_) => std::future::pending().await,
+            // Nothing is ever sent: it only closes.
+            Runner::Thread { running, .. } => _ = running.clone().changed().await,
+        }
     }
 
     /// Does `work` and returns once it survives a loss of power.
@@ -125,7 +143,8 @@ impl Writer {
     {
         let gone = || StoreError::Gone { path: self.path.clone() };
         let (reply, answer) = oneshot::channel();
-        let operation = Box::new(Job { work: Some(work), result: None, kind, reply });
+        let path = self.path.clone();
+        let operation = Box::new(Job { path, work: Some(work), result: None, kind, reply });
         match &self.runner {
             Runner::Inline(committer) => {
                 // A panic of another caller leaves no half commit.
@@ -185,6 +204,7 @@ impl Drop for Writer {
 }
 
 struct Job<T, F> {
+    path: PathBuf,
     work: Option<F>,
     result: Option<Result<T, StoreError>>,
     kind: Kind,
@@ -202,10 +222,18 @@ where
 
     fn apply(&mut self, session: &mut Session<'_, '_>) -> Result<(), Failure> {
         let Some(work) = self.work.take() else { return Ok(()) };
-        self.result = Some(match work(session) {
-            Ok(value) => Ok(value),
-            Err(Refusal::Own(error)) => Err(error),
-            Err(Refusal::Database(failure)) => return Err(failure),
+        session.tx.savepoint();
+        self.result = Some(match caught(|| work(session)) {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(Refusal::Own(error))) => Err(error),
+            Ok(Err(Refusal::Database(failure))) => return Err(failure),
+            Err(panicked) => {
+                // What it had in memory is gone with it, and is read anew.
+                session.tx.roll_back();
+                let (path, detail) = (self.path.clone(), panicked.0);
+                tracing::error!(path = %path.display(), detail, "a request panicked in the store");
+                Err(StoreError::Panicked { path, detail })
+            }
         });
         Ok(())
     }

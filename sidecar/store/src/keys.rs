@@ -1,6 +1,17 @@
 //! How keys are written: every part keeps its order and its end.
+//!
+//! **Architecture invariant:** every text has a key. The database takes keys of
+//! 65 535 bytes and panics at a longer one, so a text beyond [`LONGEST`] is in its
+//! key by its hash.
 
 use bytes::Bytes;
+use xxhash_rust::xxh3::xxh3_128;
+
+/// Longest text that is in a key as it is: far above what the sidecar's doors let
+/// in. Two of them and the numbers fit one key.
+pub(crate) const LONGEST: usize = 16 << 10;
+/// Stands for the length of a text that is in its key by its hash.
+const HASHED: u32 = u32::MAX;
 
 /// Begins every key of [`Space::State`](crate::backend::Space): what it is about.
 #[derive(Clone, Copy, Debug)]
@@ -41,14 +52,19 @@ impl Key {
     /// A text that others follow. A text that begins another one does not begin
     /// the other's key: the length comes first.
     pub(crate) fn text(mut self, text: &str) -> Self {
-        self.0.extend_from_slice(&(text.len() as u32).to_be_bytes());
-        self.0.extend_from_slice(text.as_bytes());
-        self
+        let length = if is_long(text) { HASHED } else { text.len() as u32 };
+        self.0.extend_from_slice(&length.to_be_bytes());
+        self.last_text(text)
     }
 
-    /// A text at the end: keys are ordered by it.
+    /// A text at the end: keys are ordered by it. A long one cannot be read from the
+    /// key: its value must have it.
     pub(crate) fn last_text(mut self, text: &str) -> Self {
-        self.0.extend_from_slice(text.as_bytes());
+        if is_long(text) {
+            self.0.extend_from_slice(&xxh3_128(text.as_bytes()).to_be_bytes());
+        } else {
+            self.0.extend_from_slice(text.as_bytes());
+        }
         self
     }
 
@@ -82,7 +98,38 @@ impl Key {
     }
 }
 
+/// Whether a text is in its key by its hash only.
+pub(crate) fn is_long(text: &str) -> bool {
+    text.len() > LONGEST
+}
+
 /// The number at the end of a key.
 pub(crate) fn last_number(key: &[u8]) -> Option<u64> {
     key.last_chunk().map(|bytes| u64::from_be_bytes(*bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_text_has_a_key_that_the_database_takes() {
+        let long = |letter: &str| letter.repeat(5 << 20);
+        let key = |one: &str, other: &str| {
+            let key = Key::of(Table::Contiguous).text(one).text(other).number(1).done();
+            assert!(key.len() <= usize::from(u16::MAX), "{} bytes", key.len());
+            key
+        };
+        let longest = "x".repeat(LONGEST);
+        let keys = [
+            key("", ""),
+            key(&longest, &longest),
+            key(&long("a"), "b"),
+            key("a", &long("b")),
+            key(&long("a"), &long("b")),
+            key(&long("b"), &long("a")),
+        ];
+        let different: std::collections::HashSet<_> = keys.iter().collect();
+        assert_eq!(different.len(), keys.len());
+    }
 }

@@ -6,7 +6,7 @@ use crate::{
     Store, StoreError,
     backend::{Failure, Space},
     commit::Refusal,
-    keys::{Key, Table, last_number},
+    keys::{Key, Table, is_long, last_number},
     transaction::Transaction,
 };
 
@@ -119,25 +119,49 @@ fn stored(tx: &Transaction<'_>, connector: &str) -> Result<Vec<(Bytes, Bytes)>, 
 }
 
 fn put_all(tx: &mut Transaction<'_>, connector: &str, positions: &[Position]) {
-    for Position { source_partition, offset, metadata } in positions {
-        let key = Key::of(Table::Positions).text(connector).last_text(source_partition).done();
-        let mut value = offset.to_be_bytes().to_vec();
-        if let Some(metadata) = metadata {
-            // Tells an empty text from none.
-            value.push(1);
-            value.extend_from_slice(metadata.as_bytes());
-        }
-        tx.put(Space::State, key, value);
+    for position in positions {
+        let name = &position.source_partition;
+        let key = Key::of(Table::Positions).text(connector).last_text(name).done();
+        tx.put(Space::State, key, encode(position));
     }
 }
 
-fn decode(source_partition: &[u8], value: &[u8]) -> Option<Position> {
-    let (offset, metadata) = value.split_first_chunk()?;
+/// What follows the offset, where anything does.
+const METADATA: u8 = 1;
+/// A name that is not in its key: its length, the name, and then the metadata.
+const LONG_NAME: u8 = 2;
+
+fn encode(position: &Position) -> Vec<u8> {
+    let Position { source_partition, offset, metadata } = position;
+    let mut value = offset.to_be_bytes().to_vec();
+    if is_long(source_partition) {
+        value.push(LONG_NAME);
+        value.extend_from_slice(&(source_partition.len() as u32).to_be_bytes());
+        value.extend_from_slice(source_partition.as_bytes());
+    }
+    if let Some(metadata) = metadata {
+        // Tells an empty text from none.
+        value.push(METADATA);
+        value.extend_from_slice(metadata.as_bytes());
+    }
+    value
+}
+
+fn decode(key: &[u8], value: &[u8]) -> Option<Position> {
+    let (offset, rest) = value.split_first_chunk()?;
+    let (name, metadata) = match rest.split_first() {
+        Some((&LONG_NAME, rest)) => {
+            let (length, rest) = rest.split_first_chunk()?;
+            rest.split_at_checked(u32::from_be_bytes(*length) as usize)?
+        }
+        _ => (key, rest),
+    };
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).ok();
     Some(Position {
-        source_partition: String::from_utf8(source_partition.to_vec()).ok()?,
+        source_partition: text(name)?,
         offset: u64::from_be_bytes(*offset),
         metadata: match metadata.split_first() {
-            Some((_, text)) => Some(String::from_utf8(text.to_vec()).ok()?),
+            Some((_, metadata)) => Some(text(metadata)?),
             None => None,
         },
     })

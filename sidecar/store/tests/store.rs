@@ -199,3 +199,29 @@ async fn a_dropped_caller_does_not_disturb_its_neighbours() {
     assert_eq!(store.consumer_id("a").await.unwrap(), Some(1));
     assert_eq!(store.consumer_id("b").await.unwrap(), Some(2));
 }
+
+#[tokio::test]
+async fn names_of_any_length_are_kept_and_come_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let long = |letter: &str| letter.repeat(1 << 20);
+    let store = Store::open(dir.path()).unwrap();
+    let epoch = store.next_epoch(&long("c")).await.unwrap();
+    let metadata = Some("inode".to_owned());
+    let committed = [
+        Position { metadata, ..position(&long("a"), 7) },
+        position("b", 8),
+        position(&long("c"), 9),
+    ];
+    store.commit_positions(&long("c"), epoch, &committed).await.unwrap();
+    store.keep_consumer_id(&long("k"), 42).await.unwrap();
+    store.keep_contiguous_offset(&long("s"), &long("p"), 12).await.unwrap();
+    drop(store);
+
+    let store = Store::open(dir.path()).unwrap();
+    let mut found = store.positions(&long("c")).await.unwrap();
+    found.sort_by_key(|position| position.offset);
+    assert_eq!(found, committed);
+    assert_eq!(store.consumer_id(&long("k")).await.unwrap(), Some(42));
+    assert_eq!(store.contiguous_offset(&long("s"), &long("p")).await.unwrap(), Some(12));
+    assert_eq!(store.contiguous_offset(&long("s"), &long("q")).await.unwrap(), None);
+}

@@ -142,11 +142,15 @@ impl Committer {
                 tracing::debug!(%error, "the store is not well");
             }
         }
-        let busy = self.unsynced
+        let busy = self.unsettled()
             || self.failed.is_some()
             || self.memory.inboxes.need_sweep()
             || self.memory.letters.need_sweep();
         busy.then(|| TICK.saturating_sub(self.ticked.elapsed()))
+    }
+
+    fn unsettled(&self) -> bool {
+        self.unsynced || self.backend.as_ref().is_some_and(|backend| !backend.settled())
     }
 
     fn tick(&mut self) -> Result<(), StoreError> {
@@ -159,7 +163,8 @@ impl Committer {
         })?;
         let synced = match &mut self.backend {
             Some(backend) => {
-                let synced = if self.unsynced { backend.sync() } else { Ok(()) };
+                let unsettled = self.unsynced || !backend.settled();
+                let synced = if unsettled { backend.sync() } else { Ok(()) };
                 let inboxes = &mut self.memory.inboxes;
                 synced.and_then(|()| no_panic(|| inboxes.reclaim(&mut **backend)))
             }
@@ -227,7 +232,7 @@ impl Committer {
     /// then the old one still answers reads.
     fn recover(&mut self) -> Result<(), StoreError> {
         let Some(failed) = &mut self.failed else { return Ok(()) };
-        if failed.tried.elapsed() < REOPEN_AFTER {
+        if !failed.error.is_transient() || failed.tried.elapsed() < REOPEN_AFTER {
             return Err(failed.error.clone());
         }
         failed.tried = Instant::now();

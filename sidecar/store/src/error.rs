@@ -1,5 +1,7 @@
 use std::{error::Error, path::PathBuf, sync::Arc};
 
+use crate::loss::Loss;
+
 /// Why the store could not do what it was asked.
 ///
 /// `Clone`, because everyone who waits for a commit hears of its failure.
@@ -77,6 +79,19 @@ pub enum StoreError {
         /// What the database said.
         source: Arc<dyn Error + Send + Sync>,
     },
+    /// Permanent until the operator has accepted the loss, or restored the directory.
+    /// Nothing was changed.
+    #[error(
+        "the store in {data_dir} lacks what was acknowledged: {loss}; restore the data directory, or \
+         see what is left (danube-sidecar store check, export) and accept the loss (danube-sidecar \
+         store repair --data-dir {data_dir})"
+    )]
+    Lost {
+        /// The directory as configured.
+        data_dir: PathBuf,
+        /// What is missing, as far as known.
+        loss: Arc<Loss>,
+    },
     /// Permanent: not what this version writes.
     #[error(
         "{what} {id} of connector {connector:?} cannot be read: run the version that wrote it, \
@@ -125,6 +140,7 @@ impl StoreError {
             Self::DataDir { .. } | Self::InUse { .. } => true,
             Self::Format { .. }
             | Self::StaleEpoch { .. }
+            | Self::Lost { .. }
             | Self::Damaged { .. }
             | Self::Panicked { .. }
             | Self::Gone { .. } => false,

@@ -10,17 +10,18 @@ mod ledger;
 mod ledgers;
 mod seen;
 mod stored;
+mod totals;
 
 use std::{sync::Arc, time::Duration};
 
 use danube_sidecar_core::record::{Fingerprint, Record};
 
-pub(crate) use self::ledgers::Ledgers;
 use self::{
     encoding::Encoded,
     ledger::{Ledger, Moved, Step},
     ledgers::Account,
 };
+pub(crate) use self::{ledgers::Ledgers, totals::last_seq};
 use crate::{
     Store, StoreError,
     backend::Durability,

@@ -11,8 +11,8 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use danube_sidecar_core::record::SchemaRef;
 
-pub(crate) use self::shelf::Shelves;
 use self::shelf::{Place, Shelf};
+pub(crate) use self::shelf::{Shelves, last_id};
 use crate::{
     Store, StoreError,
     commit::{Refusal, Session},

@@ -24,6 +24,7 @@ mod error;
 mod inbox;
 mod keys;
 mod letters;
+mod loss;
 mod panics;
 mod positions;
 mod suspicions;
@@ -41,6 +42,7 @@ use clock::Clock;
 pub use error::StoreError;
 pub use inbox::{AppendedAt, Entry, Inbox, InboxSettings, InboxUsage, ReplayFrom};
 pub use letters::{Letter, LetterFilter, LetterSettings, Letters, LettersUsage, NewLetter};
+pub use loss::{ConnectorLoss, Damage, Loss};
 pub use positions::Position;
 use writer::Writer;
 

@@ -131,12 +131,12 @@ async fn a_data_dir_that_is_a_file_is_named_with_the_remedy() {
 async fn a_store_of_a_newer_format_is_left_alone() {
     let dir = tempfile::tempdir().unwrap();
     drop(Store::open(dir.path()).unwrap());
-    std::fs::write(dir.path().join("store.format"), "2").unwrap();
+    std::fs::write(dir.path().join("store.format"), "3").unwrap();
 
     let refused = Store::open(dir.path());
 
     assert!(
-        matches!(refused, Err(StoreError::Format { found: 2, supported: 1, .. })),
+        matches!(refused, Err(StoreError::Format { found: 3, supported: 2, .. })),
         "{refused:?}"
     );
 }

@@ -5,36 +5,25 @@
 //! this module waits itself, while it can still see a failure; it seals buffers
 //! by size; and it drops whole files below what is still stored.
 
-use std::{
-    fs::{self, File},
-    io::Write as _,
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+mod journal;
+mod log;
+mod manifest;
+mod open;
+mod spares;
+mod stamp;
+mod survey;
+mod totals;
+mod witness;
+
+use std::time::Duration;
 
 use bytes::Bytes;
-use fjall::{
-    AbstractTree as _, Database, Keyspace, KeyspaceCreateOptions, PersistMode,
-    config::{BlockSizePolicy, FilterPolicy, PartitioningPolicy, PinningPolicy},
-};
+use fjall::{AbstractTree as _, Database, Keyspace, PersistMode};
 
-use super::{Backend, Changes, Durability, Entry, Failure, Open, Space};
-use crate::StoreError;
+use self::log::Log;
+pub(crate) use self::open::OpenEngine;
+use super::{Backend, Changes, Durability, Entry, Failure, Space};
 
-/// The layout of the keys and values; raised when it changes.
-const FORMAT: u32 = 1;
-/// Outside the engine's folder: it is read before the engine touches anything.
-const FORMAT_FILE: &str = "store.format";
-const FOLDER: &str = "store";
-const PROBE_FILE: &str = "store.probe";
-/// What a new journal and a flush need at the least.
-const PROBE_BYTES: usize = 1 << 20;
-
-/// Blocks read from disk.
-const CACHE: u64 = 16 << 20;
-/// The engine's smallest: what is replayed at open.
-const JOURNALS: u64 = 64 << 20;
 /// A buffer is sealed and written out at this size; up to [`SEALED`] wait.
 const BUFFER: u64 = 16 << 20;
 const SEALED: usize = 2;
@@ -48,6 +37,7 @@ pub(crate) struct Engine {
     state: Keyspace,
     records: Keyspace,
     letters: Keyspace,
+    log: Log,
 }
 
 impl Engine {
@@ -88,31 +78,35 @@ impl Engine {
     }
 
     /// Drops the files that lie in the range entirely.
-    fn drop_files(&self, keyspace: &Keyspace, from: &[u8], to: &[u8]) -> Result<(), fjall::Error> {
-        keyspace.tree.drop_range(from..to)?;
+    fn drop_files(&mut self, space: Space, from: &[u8], to: &[u8]) -> Result<(), Failure> {
+        self.keyspace(space).tree.drop_range(from..to).map_err(Failure::new)?;
         // Dropped files are deleted when a buffer is sealed that has a later change.
         // It also carries the last deletions into a file, for the next time.
-        let mut batch = self.database.batch().durability(Some(PersistMode::Buffer));
-        batch.remove(keyspace, from);
-        batch.commit()?;
-        keyspace.rotate_memtable()?;
+        let change = ((space, Bytes::copy_from_slice(from)), None);
+        self.write(Changes::from([change]), Durability::Process)?;
+        self.keyspace(space).rotate_memtable().map_err(Failure::new)?;
         Ok(())
     }
 
-    fn write(&self, changes: Changes, durability: Durability) -> Result<(), fjall::Error> {
-        self.wait_for_room()?;
+    fn write(&mut self, changes: Changes, durability: Durability) -> Result<(), Failure> {
+        self.wait_for_room().map_err(Failure::new)?;
         let persist = match durability {
             Durability::Process => PersistMode::Buffer,
             Durability::Power => PersistMode::SyncData,
         };
         let mut batch = self.database.batch().durability(Some(persist));
+        batch.insert(&self.state, stamp::KEY, self.log.next(&self.database).encode());
         for ((space, key), value) in changes {
+            if let (Space::State, Some(value)) = (space, &value) {
+                self.log.note(&key, value);
+            }
             match value {
                 Some(value) => batch.insert(self.keyspace(space), key, value),
                 None => batch.remove(self.keyspace(space), key),
             }
         }
-        batch.commit()
+        batch.commit().map_err(Failure::new)?;
+        self.log.committed(&self.database, durability).map_err(Failure::new)
     }
 }
 
@@ -138,7 +132,7 @@ impl Backend for Engine {
     }
 
     fn commit(&mut self, changes: Changes, durability: Durability) -> Result<(), Failure> {
-        self.write(changes, durability).map_err(Failure::new)?;
+        self.write(changes, durability)?;
         // The commit has happened: what fails from here on is the next one's matter.
         if let Err(error) = self.seal_full_buffers() {
             tracing::warn!(%error, "a buffer of the store could not be sealed");
@@ -147,111 +141,18 @@ impl Backend for Engine {
     }
 
     fn sync(&mut self) -> Result<(), Failure> {
-        self.database.persist(PersistMode::SyncData).map_err(Failure::new)
+        self.database.persist(PersistMode::SyncData).map_err(Failure::new)?;
+        self.log.synced().map_err(Failure::new)
+    }
+
+    fn settled(&self) -> bool {
+        self.log.is_settled(&self.database)
     }
 
     fn reclaim(&mut self, space: Space, from: &[u8], to: &[u8]) -> Result<(), Failure> {
         if from >= to {
             return Ok(());
         }
-        self.drop_files(self.keyspace(space), from, to).map_err(Failure::new)
-    }
-}
-
-/// Opens the engine in a data directory.
-pub(crate) struct OpenEngine {
-    data_dir: PathBuf,
-}
-
-impl OpenEngine {
-    /// # Errors
-    /// When the directory cannot be created.
-    pub(crate) fn new(data_dir: &Path) -> Result<Self, StoreError> {
-        let opener = Self { data_dir: data_dir.to_owned() };
-        fs::create_dir_all(data_dir).map_err(|error| opener.unusable(error))?;
-        Ok(opener)
-    }
-
-    pub(crate) fn path(&self) -> PathBuf {
-        self.data_dir.join(FOLDER)
-    }
-
-    fn unusable(&self, error: std::io::Error) -> StoreError {
-        StoreError::DataDir { path: self.data_dir.clone(), source: Arc::new(error) }
-    }
-
-    fn check_format(&self) -> Result<(), StoreError> {
-        let path = self.data_dir.join(FORMAT_FILE);
-        let found = match fs::read_to_string(&path) {
-            Ok(found) => found,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                return fs::write(&path, FORMAT.to_string()).map_err(|error| self.unusable(error));
-            }
-            Err(error) => return Err(self.unusable(error)),
-        };
-        // Empty when the first start found the disk full.
-        match found.trim().parse::<u32>() {
-            Ok(FORMAT) => Ok(()),
-            Err(_) if found.is_empty() => {
-                fs::write(&path, FORMAT.to_string()).map_err(|error| self.unusable(error))
-            }
-            found => {
-                let found = found.unwrap_or(u32::MAX);
-                Err(StoreError::Format { path, found, supported: FORMAT })
-            }
-        }
-    }
-
-    fn open_engine(&self) -> Result<Engine, fjall::Error> {
-        let database = Database::builder(self.path())
-            .cache_size(CACHE)
-            .max_journaling_size(JOURNALS)
-            .manual_journal_persist(true)
-            // One flushes while the other sorts.
-            .worker_threads(2)
-            .open()?;
-        let state = database.keyspace("state", options)?;
-        let records = database.keyspace("records", records_options)?;
-        let letters = database.keyspace("letters", records_options)?;
-        Ok(Engine { database, state, records, letters })
-    }
-
-    fn probe(&self) -> std::io::Result<()> {
-        let path = self.data_dir.join(PROBE_FILE);
-        let mut file = File::create(&path)?;
-        let written = file.write_all(&vec![0; PROBE_BYTES]).and_then(|()| file.sync_all());
-        drop(file);
-        fs::remove_file(&path)?;
-        written
-    }
-}
-
-fn options() -> KeyspaceCreateOptions {
-    // Larger than ours, so that the buffers are sealed here, where it can be seen.
-    KeyspaceCreateOptions::default().max_memtable_size(2 * BUFFER).manual_journal_persist(true)
-}
-
-/// Read in ranges, never by single key: no filters; large blocks, so that their
-/// index is small and stays in memory (about 8 MiB for 10 GiB).
-fn records_options() -> KeyspaceCreateOptions {
-    options()
-        .filter_policy(FilterPolicy::disabled())
-        .data_block_size_policy(BlockSizePolicy::all(32 << 10))
-        .index_block_pinning_policy(PinningPolicy::all(true))
-        .index_block_partitioning_policy(PartitioningPolicy::all(false))
-}
-
-impl Open for OpenEngine {
-    fn open(&self) -> Result<Box<dyn Backend>, StoreError> {
-        self.check_format()?;
-        match self.open_engine() {
-            Ok(engine) => Ok(Box::new(engine)),
-            Err(fjall::Error::Locked) => Err(StoreError::InUse { path: self.path() }),
-            Err(error) => Err(Failure::new(error).at(&self.path())),
-        }
-    }
-
-    fn worth_trying(&self) -> bool {
-        self.probe().is_ok()
+        self.drop_files(space, from, to)
     }
 }

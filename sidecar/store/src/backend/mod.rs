@@ -76,6 +76,11 @@ pub(crate) trait Backend: Send {
     /// Makes all earlier commits survive a loss of power.
     fn sync(&mut self) -> Result<(), Failure>;
 
+    /// Whether nothing is left to do in the background; `sync` does it.
+    fn settled(&self) -> bool {
+        true
+    }
+
     /// Gives space back to the disk, some now and some at the next calls. The
     /// caller has deleted all keys from `from` on below `to`, and will never write
     /// one there again.

@@ -10,6 +10,7 @@ use super::{
     ledgers::Account,
     seen::Seen,
     stored::{Keys, Mark},
+    totals::Totals,
 };
 use crate::{
     StoreError,
@@ -46,30 +47,6 @@ struct Deleted {
     lately: bool,
     /// How often an idle inbox asks for its room until nothing is left of it.
     asks: u32,
-}
-
-/// Kept beside the records, in the same commits.
-#[derive(Clone, PartialEq, prost::Message)]
-struct Totals {
-    #[prost(uint64, tag = "1")]
-    next_seq: u64,
-    /// No record with a lower number waits.
-    #[prost(uint64, tag = "2")]
-    head: u64,
-    #[prost(uint64, tag = "3")]
-    records: u64,
-    #[prost(uint64, tag = "4")]
-    bytes: u64,
-    #[prost(uint64, tag = "5")]
-    retained_records: u64,
-    #[prost(uint64, tag = "6")]
-    retained_bytes: u64,
-    /// No record with a lower number is retained.
-    #[prost(uint64, tag = "7")]
-    retained_head: u64,
-    /// The latest time of a resolution: a clock that jumps back does not count.
-    #[prost(int64, tag = "8")]
-    latest_ms: i64,
 }
 
 /// What a bounded search for waiting records has found.

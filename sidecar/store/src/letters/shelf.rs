@@ -78,6 +78,11 @@ struct Totals {
     first_id: u64,
 }
 
+/// The id of the last letter that was kept, of totals as they are stored.
+pub(crate) fn last_id(stored: &[u8]) -> Option<u64> {
+    Some(Totals::decode(stored).ok()?.last_id)
+}
+
 impl Shelf {
     /// Works on the shelf at `place`, which is read first where it has to be.
     pub(super) fn with<T>(

@@ -1,8 +1,11 @@
 //! Inboxes and dead letters: what they keep, what they give up, what they survive.
 
+mod acknowledged;
+mod corruption;
 mod disk_full;
 mod inbox;
 mod kill;
 mod letters;
+mod lost;
 mod model;
 mod support;

@@ -101,12 +101,20 @@ pub(crate) async fn until(what: &str, mut condition: impl FnMut() -> bool) {
 
 /// Bytes that the files of a folder take from the disk.
 pub(crate) fn disk_usage(dir: &Path) -> u64 {
+    let mut files = HashMap::new();
+    measure(dir, &mut files);
+    files.values().sum()
+}
+
+/// A file with two names takes its room once.
+fn measure(dir: &Path, files: &mut HashMap<u64, u64>) {
     use std::os::unix::fs::MetadataExt as _;
-    let Ok(entries) = std::fs::read_dir(dir) else { return 0 };
-    let size = |entry: std::fs::DirEntry| match entry.metadata() {
-        Ok(metadata) if metadata.is_dir() => disk_usage(&entry.path()),
-        Ok(metadata) => metadata.blocks() * 512,
-        Err(_) => 0,
-    };
-    entries.flatten().map(size).sum()
+    let Ok(entries) = std::fs::read_dir(dir) else { return };
+    for entry in entries.flatten() {
+        match entry.metadata() {
+            Ok(metadata) if metadata.is_dir() => measure(&entry.path(), files),
+            Ok(metadata) => _ = files.insert(metadata.ino(), metadata.blocks() * 512),
+            Err(_) => {}
+        }
+    }
 }

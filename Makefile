@@ -57,7 +57,7 @@ test-languages: setup
 	cd sdk-go && buf generate && git diff --exit-code -- gen
 	cd examples/file-source-go && go vet ./... && go test ./...
 	cd sdk-typescript && npm test --silent
-	mvn --quiet --batch-mode -Dstyle.color=never -Dmaven.test.redirectTestOutputToFile=true --file sdk-java/pom.xml verify
+	mvn --quiet --batch-mode -Dstyle.color=never -Dmaven.test.redirectTestOutputToFile=true verify
 
 # The examples on the real systems that they are made for, their READMEs word by word, and what `init` makes.
 test-examples: setup

@@ -91,7 +91,7 @@ class Sink:
 @pytest.fixture(scope="module", autouse=True)
 def built():
     need("java", "mvn")
-    subprocess.run([ROOT / "tools/setup", "redis", "java_examples"], check=True, timeout=10 * PATIENCE)
+    subprocess.run([ROOT / "tools/setup", "redis", "java"], check=True, timeout=10 * PATIENCE)
 
 
 @pytest.fixture

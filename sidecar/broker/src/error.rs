@@ -43,6 +43,8 @@ pub struct CallError {
 pub(crate) enum Cause {
     #[error("no answer within {0:?}")]
     Timeout(Duration),
+    #[error("the sidecar is ending")]
+    Abandoned,
     #[error("{0}")]
     Client(#[from] Arc<DanubeError>),
     #[error("{}: {}", .0.code(), .0.message())]
@@ -75,7 +77,7 @@ impl CallError {
 
     pub(crate) fn class(&self) -> Class {
         match &self.source {
-            Cause::Timeout(_) => Class::Away,
+            Cause::Timeout(_) | Cause::Abandoned => Class::Away,
             Cause::Status(status) => class_of(status),
             Cause::Client(error) => match error.as_ref() {
                 DanubeError::FromStatus(status) => class_of(status),
@@ -127,7 +129,7 @@ impl From<Status> for Cause {
 fn describe(cause: &Cause) -> String {
     let mut text = cause.to_string();
     let mut source = match cause {
-        Cause::Timeout(_) => None,
+        Cause::Timeout(_) | Cause::Abandoned => None,
         Cause::Client(error) => error.source(),
         Cause::Status(status) => status.source(),
     };

@@ -12,6 +12,7 @@ mod backoff;
 mod cluster;
 mod codec;
 mod config;
+mod consumer;
 mod delivery;
 mod drain;
 mod error;

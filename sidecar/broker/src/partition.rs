@@ -20,6 +20,7 @@ use crate::{
     backoff::{AttachBackoff, Backoff},
     cluster::Cluster,
     config::{Marks, SubscriptionSpec},
+    consumer::{self, Consumer},
     error::{CallError, Class},
     gaps::Gaps,
     lookup::Route,
@@ -65,7 +66,7 @@ pub(crate) struct Partition {
     pub(crate) silence: Silence,
     /// Delivered on this attach, and no ack sent yet; whether one is wanted.
     pub(crate) unsent: BTreeMap<u64, bool>,
-    consumer_id: Option<u64>,
+    pub(crate) consumer: Consumer,
     trouble: Option<Trouble>,
 }
 
@@ -74,18 +75,15 @@ pub(crate) struct Partition {
 enum AttachError {
     #[error(transparent)]
     Call(#[from] CallError),
-    #[error(transparent)]
-    Store(#[from] StoreError),
     #[error("the subscription closes")]
     Closing,
 }
 
-/// An open stream, and whether the subscription was set up anew for it.
+/// An open stream.
 pub(crate) struct Opened {
     pub(crate) route: Route,
     pub(crate) consumer_id: u64,
     pub(crate) stream: Streaming<StreamMessage>,
-    pub(crate) anew: bool,
 }
 
 impl Partition {
@@ -101,7 +99,7 @@ impl Partition {
             mark: Mark::new(None),
             silence: Silence::default(),
             unsent: BTreeMap::new(),
-            consumer_id: None,
+            consumer: Consumer::default(),
             trouble: None,
         }
     }
@@ -114,7 +112,7 @@ impl Partition {
             () = closing.cancelled() => return,
             recalled = Box::pin(self.recall_with_retries()) => recalled,
         };
-        (self.consumer_id, self.mark, self.gaps) = recalled;
+        (self.consumer, self.mark, self.gaps) = recalled;
         self.attach_again_and_again(&closing).await;
         Box::pin(self.keep_exact_mark()).await;
     }
@@ -126,7 +124,7 @@ impl Partition {
         loop {
             // Until the broker knows the consumer it is attached in any case: the
             // subscription begins with that.
-            if self.consumer_id.is_some() {
+            if self.consumer.id().is_some() {
                 tokio::select! {
                     () = closing.cancelled() => return,
                     () = self.context.wanted(true) => {}
@@ -159,7 +157,7 @@ impl Partition {
     /// Serves one attachment, and tells how long it lasted.
     async fn attached(&mut self, opened: Box<Opened>) -> (Ended, Duration) {
         self.trouble = None;
-        if opened.anew {
+        if self.consumer.take_anew() {
             self.gaps.rewind();
             self.mark.rewind();
             self.silence.forget();
@@ -196,7 +194,7 @@ impl Partition {
     ) -> Result<Opened, AttachError> {
         let routing = self.context.cluster.route(&self.name);
         let route = closing.run_until_cancelled(routing).await.ok_or(AttachError::Closing)??;
-        if let Some(consumer_id) = self.consumer_id {
+        if let Some(consumer_id) = self.consumer.id() {
             let reopening = async {
                 if renewing {
                     subscribe::closed(&route, consumer_id).await;
@@ -211,7 +209,7 @@ impl Partition {
                     if !renewing {
                         tracing::info!(partition = %self.name, consumer_id, "attached");
                     }
-                    return Ok(Opened { route, consumer_id, stream, anew: false });
+                    return Ok(Opened { route, consumer_id, stream });
                 }
             }
         }
@@ -223,13 +221,15 @@ impl Partition {
         if let Some(ack_timeout) = cluster.prepare_subscription(spec, &self.name).await {
             self.lease = Lease::new(ack_timeout);
         }
-        let consumer_id = subscribe::register(&route, spec, &self.name).await?;
-        // Before the stream is opened: only this id heals a consumer whose process died.
-        store.keep_consumer_id(&self.consumer_key(), consumer_id).await?;
-        let anew = self.consumer_id.replace(consumer_id) != Some(consumer_id);
+        let (spec, name) = (Arc::clone(spec), Arc::clone(&self.name));
+        let registered = consumer::register(cluster, store.clone(), route.clone(), spec, name);
+        let registered = registered.await?;
+        let consumer_id = registered.id;
+        self.consumer.registered(registered);
+        // Also where the store does not have the id: nobody else reads this consumer.
         let stream = subscribe::open(&route, consumer_id).await?;
         tracing::info!(partition = %self.name, consumer_id, "subscribed");
-        Ok(Opened { route, consumer_id, stream, anew })
+        Ok(Opened { route, consumer_id, stream })
     }
 
     /// The topic is not reliable: what was delivered is nobody's concern any more.
@@ -254,7 +254,7 @@ impl Partition {
         let detail = error.to_string();
         match error {
             AttachError::Call(error) => trouble_of(error, topic),
-            AttachError::Store(_) | AttachError::Closing => Trouble::Refused { topic, detail },
+            AttachError::Closing => Trouble::Refused { topic, detail },
         }
     }
 
@@ -270,7 +270,7 @@ impl Partition {
         }
     }
 
-    async fn recall_with_retries(&self) -> (Option<u64>, Mark, Gaps) {
+    async fn recall_with_retries(&self) -> (Consumer, Mark, Gaps) {
         let mut backoff = Backoff::calls();
         loop {
             match self.recall().await {
@@ -279,7 +279,7 @@ impl Partition {
                         Marks::Room => Mark::new(seen),
                         Marks::Caller => Mark::foreign(seen),
                     };
-                    return (consumer_id, mark, Gaps::new(seen));
+                    return (Consumer::recalled(consumer_id), mark, Gaps::new(seen));
                 }
                 Err(error) => {
                     tracing::error!(partition = %self.name, %error, "cannot begin");
@@ -291,7 +291,7 @@ impl Partition {
 
     async fn recall(&self) -> Result<(Option<u64>, Option<u64>), StoreError> {
         let Context { store, spec, .. } = &self.context;
-        let consumer_id = store.consumer_id(&self.consumer_key()).await?;
+        let consumer_id = store.consumer_id(&consumer::key(spec, &self.name)).await?;
         let seen = store.contiguous_offset(&spec.subscription, &self.name).await?;
         Ok((consumer_id, seen))
     }
@@ -309,12 +309,6 @@ impl Partition {
         if let Err(error) = kept {
             tracing::warn!(partition = %self.name, %error, "the last offset is not kept");
         }
-    }
-
-    /// Names the consumer in the store.
-    fn consumer_key(&self) -> String {
-        let SubscriptionSpec { subscription, kind, consumer_name, .. } = &*self.context.spec;
-        format!("{subscription}/{kind:?}/{consumer_name}@{}", self.name)
     }
 }
 

@@ -5,6 +5,7 @@ use bytes::Bytes;
 use crate::{
     Store, StoreError,
     backend::Space,
+    faults::Call,
     keys::{Key, Table, last_number},
 };
 
@@ -14,7 +15,7 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn consumer_id(&self, key: &str) -> Result<Option<u64>, StoreError> {
-        self.number(Key::of(Table::Consumers).text(key).done()).await
+        self.number(Call::ReadConsumerId, Key::of(Table::Consumers).text(key).done()).await
     }
 
     /// Keeps a Danube consumer id under `key`, replacing the one before.
@@ -22,7 +23,7 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn keep_consumer_id(&self, key: &str, id: u64) -> Result<(), StoreError> {
-        self.keep_number(Key::of(Table::Consumers).text(key).done(), id).await
+        self.keep_number(Call::KeepConsumerId, Key::of(Table::Consumers).text(key).done(), id).await
     }
 
     /// The last offset of `partition` up to which nothing is missing, as
@@ -35,7 +36,7 @@ impl Store {
         subscription: &str,
         partition: &str,
     ) -> Result<Option<u64>, StoreError> {
-        self.number(contiguous_key(subscription, partition)).await
+        self.number(Call::ReadOffset, contiguous_key(subscription, partition)).await
     }
 
     /// Keeps the last offset of `partition` up to which nothing is missing.
@@ -48,17 +49,18 @@ impl Store {
         partition: &str,
         offset: u64,
     ) -> Result<(), StoreError> {
-        self.keep_number(contiguous_key(subscription, partition), offset).await
+        self.keep_number(Call::KeepOffset, contiguous_key(subscription, partition), offset).await
     }
 
-    async fn number(&self, key: Bytes) -> Result<Option<u64>, StoreError> {
-        let stored = self.writer.read(move |session| Ok(session.tx.value(Space::State, key)?));
+    async fn number(&self, call: Call, key: Bytes) -> Result<Option<u64>, StoreError> {
+        let stored =
+            self.writer.read(call, move |session| Ok(session.tx.value(Space::State, key)?));
         Ok(stored.await?.and_then(|number| last_number(&number)))
     }
 
-    async fn keep_number(&self, key: Bytes, number: u64) -> Result<(), StoreError> {
+    async fn keep_number(&self, call: Call, key: Bytes, number: u64) -> Result<(), StoreError> {
         let value = number.to_be_bytes().to_vec();
-        let kept = self.writer.write(move |session| {
+        let kept = self.writer.write(call, move |session| {
             session.tx.put(Space::State, key, value);
             Ok(())
         });

@@ -26,6 +26,7 @@ use crate::{
     Store, StoreError,
     backend::Durability,
     commit::{Kind, Refusal, Session},
+    faults::Call,
     writer::Writer,
 };
 
@@ -112,7 +113,7 @@ impl Store {
     ) -> Result<Inbox, StoreError> {
         let account = Arc::new(Account::new(connector, settings));
         let inbox = Inbox { writer: Arc::clone(&self.writer), account };
-        inbox.write(0, |_, _, _| Ok(())).await?;
+        inbox.write(Call::OpenInbox, 0, |_, _, _| Ok(())).await?;
         Ok(inbox)
     }
 }
@@ -137,10 +138,11 @@ impl Inbox {
         let bytes = encoded.iter().map(|record| record.value.len()).sum();
         let durability =
             if self.account.settings.fsync { Durability::Power } else { Durability::Process };
-        let appended = self.submit(Kind::Write(durability), bytes, move |ledger, session| {
-            ledger.sweep(&mut session.tx, now_ms)?;
-            ledger.append(&mut session.tx, encoded)
-        });
+        let appended =
+            self.submit(Call::Append, Kind::Write(durability), bytes, move |ledger, session| {
+                ledger.sweep(&mut session.tx, now_ms)?;
+                ledger.append(&mut session.tx, encoded)
+            });
         Ok(AppendedAt { first_seq: appended.await? })
     }
 
@@ -153,7 +155,7 @@ impl Inbox {
         let mut seqs = seqs;
         seqs.sort_unstable();
         seqs.dedup();
-        let resolved = self.write(seqs.len() * 8, move |ledger, session, now_ms| {
+        let resolved = self.write(Call::Resolve, seqs.len() * 8, move |ledger, session, now_ms| {
             ledger.sweep(&mut session.tx, now_ms)?;
             Ok(ledger.resolve(&mut session.tx, &seqs, now_ms)?)
         });
@@ -173,7 +175,7 @@ impl Inbox {
     ) -> Result<Vec<Entry>, StoreError> {
         let mut after = after;
         loop {
-            let step = self.submit(Kind::Read, 0, move |ledger, session| {
+            let step = self.submit(Call::ReadInbox, Kind::Read, 0, move |ledger, session| {
                 ledger.read(&session.tx, after, max_records, max_bytes)
             });
             match step.await? {
@@ -190,7 +192,8 @@ impl Inbox {
     /// # Errors
     /// When the database fails.
     pub async fn seen(&self) -> Result<Vec<(Arc<str>, Vec<Fingerprint>)>, StoreError> {
-        self.submit(Kind::Read, 0, |ledger, session| Ok(ledger.seen(&session.tx)?)).await
+        self.submit(Call::ReadSeen, Kind::Read, 0, |ledger, session| Ok(ledger.seen(&session.tx)?))
+            .await
     }
 
     /// What the inbox holds, as of the last commit.
@@ -207,7 +210,7 @@ impl Inbox {
     pub async fn replay(&self, from: ReplayFrom) -> Result<u64, StoreError> {
         let (mut moved, mut after, mut end) = (0, 0, None);
         loop {
-            let step = self.write(0, move |ledger, session, _| {
+            let step = self.write(Call::Replay, 0, move |ledger, session, _| {
                 let end = end.unwrap_or(ledger.next_seq());
                 Ok((end, ledger.replay(&mut session.tx, from, after, end)?))
             });
@@ -222,7 +225,7 @@ impl Inbox {
     #[cfg(test)]
     pub(crate) async fn half_done(&self, records: Vec<Arc<Record>>) -> Result<(), StoreError> {
         let encoded = records.iter().map(|record| Encoded::new(record, 0)).collect();
-        let append = self.write(0, move |ledger, session, _| {
+        let append = self.write(Call::Append, 0, move |ledger, session, _| {
             ledger.append(&mut session.tx, encoded)?;
             panic!("a fault of ours")
         });
@@ -231,22 +234,24 @@ impl Inbox {
 
     async fn write<T: Send + 'static>(
         &self,
+        call: Call,
         bytes: usize,
         work: impl FnOnce(&mut Ledger, &mut Session<'_, '_>, i64) -> Result<T, Refusal> + Send + 'static,
     ) -> Result<T, StoreError> {
         let now_ms = self.writer.now_ms();
         let kind = Kind::Write(Durability::Process);
-        self.submit(kind, bytes, move |ledger, session| work(ledger, session, now_ms)).await
+        self.submit(call, kind, bytes, move |ledger, session| work(ledger, session, now_ms)).await
     }
 
     async fn submit<T: Send + 'static>(
         &self,
+        call: Call,
         kind: Kind,
         bytes: usize,
         work: impl FnOnce(&mut Ledger, &mut Session<'_, '_>) -> Result<T, Refusal> + Send + 'static,
     ) -> Result<T, StoreError> {
         let account = Arc::clone(&self.account);
         let work = move |session: &mut Session<'_, '_>| Ledgers::with(&account, session, work);
-        self.writer.submit(kind, bytes, work).await
+        self.writer.submit(call, kind, bytes, work).await
     }
 }

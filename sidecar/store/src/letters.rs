@@ -16,6 +16,7 @@ pub(crate) use self::shelf::{Shelves, last_id};
 use crate::{
     Store, StoreError,
     commit::{Refusal, Session},
+    faults::Call,
     writer::Writer,
 };
 
@@ -145,7 +146,10 @@ impl Letters {
     /// When the database fails; never for want of room within `max_bytes`.
     pub async fn keep(&self, letter: NewLetter) -> Result<u64, StoreError> {
         let now_ms = self.writer.now_ms();
-        self.write(move |shelf, session| Ok(shelf.keep(&mut session.tx, letter, now_ms)?)).await
+        self.write(Call::KeepLetter, move |shelf, session| {
+            Ok(shelf.keep(&mut session.tx, letter, now_ms)?)
+        })
+        .await
     }
 
     /// Marks a letter as published. One that is gone stays gone.
@@ -208,8 +212,11 @@ impl Letters {
             let ids: Vec<u64> = wanted.map(|letter| letter.id).take(left).collect();
             left -= ids.len();
             after = last;
-            purged +=
-                self.write(move |shelf, session| Ok(shelf.purge(&mut session.tx, &ids)?)).await?;
+            purged += self
+                .write(Call::PurgeLetters, move |shelf, session| {
+                    Ok(shelf.purge(&mut session.tx, &ids)?)
+                })
+                .await?;
         }
         Ok(purged)
     }
@@ -225,15 +232,19 @@ impl Letters {
         id: u64,
         change: impl FnOnce(&mut Letter) + Send + 'static,
     ) -> Result<(), StoreError> {
-        self.write(move |shelf, session| shelf.change(&mut session.tx, id, change)).await
+        self.write(Call::ChangeLetter, move |shelf, session| {
+            shelf.change(&mut session.tx, id, change)
+        })
+        .await
     }
 
     async fn write<T: Send + 'static>(
         &self,
+        call: Call,
         work: impl FnOnce(&mut Shelf, &mut Session<'_, '_>) -> Result<T, Refusal> + Send + 'static,
     ) -> Result<T, StoreError> {
         let place = Arc::clone(&self.place);
-        self.writer.write(move |session| Shelf::with(&place, session, work)).await
+        self.writer.write(call, move |session| Shelf::with(&place, session, work)).await
     }
 
     async fn read<T: Send + 'static>(
@@ -241,6 +252,6 @@ impl Letters {
         work: impl FnOnce(&mut Shelf, &mut Session<'_, '_>) -> Result<T, Refusal> + Send + 'static,
     ) -> Result<T, StoreError> {
         let place = Arc::clone(&self.place);
-        self.writer.read(move |session| Shelf::with(&place, session, work)).await
+        self.writer.read(Call::ReadLetters, move |session| Shelf::with(&place, session, work)).await
     }
 }

@@ -21,6 +21,7 @@ mod clock;
 mod commit;
 mod consumers;
 mod error;
+mod faults;
 mod inbox;
 mod keys;
 mod letters;
@@ -40,6 +41,7 @@ pub use checkpoints::{
 };
 use clock::Clock;
 pub use error::StoreError;
+pub use faults::{Call, Faults, Moment};
 pub use inbox::{AppendedAt, Entry, Inbox, InboxSettings, InboxUsage, ReplayFrom};
 pub use letters::{Letter, LetterFilter, LetterSettings, Letters, LettersUsage, NewLetter};
 pub use loss::{ConnectorLoss, Damage, Loss};
@@ -80,7 +82,16 @@ impl Store {
     /// # Errors
     /// None so far.
     pub fn in_memory() -> Result<Self, StoreError> {
-        Ok(Self { writer: Arc::new(Writer::in_memory(Clock::system())?) })
+        Ok(Self { writer: Arc::new(Writer::in_memory(Clock::system(), None)?) })
+    }
+
+    /// Like [`in_memory`](Self::in_memory), with what a test wants to go wrong.
+    ///
+    /// # Errors
+    /// None so far.
+    pub fn in_memory_with(faults: impl Faults + 'static) -> Result<Self, StoreError> {
+        let faults: Arc<dyn Faults> = Arc::new(faults);
+        Ok(Self { writer: Arc::new(Writer::in_memory(Clock::system(), Some(faults))?) })
     }
 
     /// Like [`in_memory`](Self::in_memory), with a clock that tells milliseconds
@@ -91,7 +102,7 @@ impl Store {
     pub fn in_memory_at(
         now_ms: impl Fn() -> i64 + Send + Sync + 'static,
     ) -> Result<Self, StoreError> {
-        Ok(Self { writer: Arc::new(Writer::in_memory(Clock::new(now_ms))?) })
+        Ok(Self { writer: Arc::new(Writer::in_memory(Clock::new(now_ms), None)?) })
     }
 }
 

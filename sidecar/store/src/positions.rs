@@ -6,6 +6,7 @@ use crate::{
     Store, StoreError,
     backend::{Failure, Space},
     commit::Refusal,
+    faults::Call,
     keys::{Key, Table, is_long, last_number},
     transaction::Transaction,
 };
@@ -29,7 +30,9 @@ impl Store {
     /// When the database fails.
     pub async fn next_epoch(&self, connector: &str) -> Result<u64, StoreError> {
         let connector = connector.to_owned();
-        self.writer.write(move |session| Ok(begin_epoch(&mut session.tx, &connector)?)).await
+        self.writer
+            .write(Call::BeginEpoch, move |session| Ok(begin_epoch(&mut session.tx, &connector)?))
+            .await
     }
 
     /// The latest epoch of `connector`; 0 before the first.
@@ -38,7 +41,9 @@ impl Store {
     /// When the database fails.
     pub async fn epoch(&self, connector: &str) -> Result<u64, StoreError> {
         let connector = connector.to_owned();
-        self.writer.read(move |session| Ok(latest_epoch(&session.tx, &connector)?)).await
+        self.writer
+            .read(Call::ReadEpoch, move |session| Ok(latest_epoch(&session.tx, &connector)?))
+            .await
     }
 
     /// Replaces all positions of `connector`, in a new epoch.
@@ -59,7 +64,7 @@ impl Store {
             put_all(tx, &connector, &positions);
             Ok(())
         };
-        self.writer.write(move |session| work(&mut session.tx)).await
+        self.writer.write(Call::ReplacePositions, move |session| work(&mut session.tx)).await
     }
 
     /// The last committed position of every source partition of `connector`, in
@@ -74,7 +79,7 @@ impl Store {
             let stored = stored(tx, &connector)?.into_iter();
             Ok(stored.filter_map(|(key, value)| decode(&key[prefix..], &value)).collect())
         };
-        self.writer.read(move |session| work(&session.tx)).await
+        self.writer.read(Call::ReadPositions, move |session| work(&session.tx)).await
     }
 
     /// Sets the positions of the named source partitions; the others stay.
@@ -97,7 +102,7 @@ impl Store {
             put_all(tx, &connector, &positions);
             Ok(())
         };
-        self.writer.write(move |session| work(&mut session.tx)).await
+        self.writer.write(Call::CommitPositions, move |session| work(&mut session.tx)).await
     }
 }
 

@@ -7,6 +7,7 @@ use crate::{
     Store, StoreError,
     backend::{Durability, Space},
     commit::Kind,
+    faults::Call,
     keys::{Key, Table},
 };
 
@@ -20,7 +21,7 @@ impl Store {
         connector: &str,
     ) -> Result<Vec<(Fingerprint, Bytes)>, StoreError> {
         let prefix = Key::of(Table::Suspicions).text(connector);
-        let stored = self.writer.read(move |session| {
+        let stored = self.writer.read(Call::ReadSuspicions, move |session| {
             let stored = session.tx.range(Space::State, &prefix.clone().done(), &prefix.end());
             Ok(stored.collect::<Result<Vec<_>, _>>()?)
         });
@@ -43,13 +44,18 @@ impl Store {
         suspicion: Option<Bytes>,
     ) -> Result<(), StoreError> {
         let key = Key::of(Table::Suspicions).text(connector).wide_number(fingerprint.0).done();
-        let kept = self.writer.submit(Kind::Write(Durability::Process), 0, move |session| {
-            match suspicion {
-                Some(suspicion) => session.tx.put(Space::State, key, suspicion),
-                None => session.tx.delete(Space::State, key),
-            }
-            Ok(())
-        });
+        let kept = self.writer.submit(
+            Call::KeepSuspicion,
+            Kind::Write(Durability::Process),
+            0,
+            move |session| {
+                match suspicion {
+                    Some(suspicion) => session.tx.put(Space::State, key, suspicion),
+                    None => session.tx.delete(Space::State, key),
+                }
+                Ok(())
+            },
+        );
         kept.await
     }
 }

@@ -216,7 +216,7 @@ async fn a_request_that_panics_is_taken_back_alone_and_the_store_goes_on() {
     let store = disk.store();
     let inbox = store.inbox("sink", SETTINGS).await.unwrap();
     inbox.append(records(0..2)).await.unwrap();
-    let panics = store.writer.write::<(), _>(|session| {
+    let panics = store.writer.write::<(), _>(crate::faults::Call::BeginEpoch, |session| {
         session.tx.put(Space::State, Bytes::from_static(b"half"), "done");
         panic!("a fault of ours")
     });
@@ -232,9 +232,9 @@ async fn a_request_that_panics_is_taken_back_alone_and_the_store_goes_on() {
     assert_eq!(detail, "a fault of ours");
     assert!(before.is_ok() && after.is_ok() && epoch.is_ok(), "{before:?} {after:?} {epoch:?}");
     assert_eq!(seqs(&inbox).await, [1, 2, 3, 4, 5, 6]);
-    let half = store
-        .writer
-        .read(|session| Ok(session.tx.value(Space::State, Bytes::from_static(b"half"))?));
+    let half = store.writer.read(crate::faults::Call::ReadEpoch, |session| {
+        Ok(session.tx.value(Space::State, Bytes::from_static(b"half"))?)
+    });
     assert_eq!(half.await.unwrap(), None);
 }
 

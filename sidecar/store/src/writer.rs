@@ -21,6 +21,7 @@ use crate::{
     backend::{Durability, Failure, Open, engine::OpenEngine, in_memory_path, memory::OpenMemory},
     clock::Clock,
     commit::{Committer, Kind, Operation, Refusal, Session},
+    faults::{Call, Faults, Moment},
     panics::caught,
 };
 
@@ -39,7 +40,10 @@ pub(crate) struct Writer {
 }
 
 enum Runner {
-    Inline(Mutex<Box<Committer>>),
+    Inline {
+        committer: Mutex<Box<Committer>>,
+        faults: Option<Arc<dyn Faults>>,
+    },
     Thread {
         // `None` only while dropping: the closed queue is what ends the thread.
         queue: Option<mpsc::Sender<Queued>>,
@@ -63,10 +67,17 @@ impl Writer {
         Self::start(opener.path(), Box::new(opener), clock)
     }
 
-    pub(crate) fn in_memory(clock: Clock) -> Result<Self, StoreError> {
+    pub(crate) fn in_memory(
+        clock: Clock,
+        faults: Option<Arc<dyn Faults>>,
+    ) -> Result<Self, StoreError> {
         let path = in_memory_path();
         let committer = Committer::open(path.clone(), Box::new(OpenMemory), clock.clone())?;
-        Ok(Self { path, clock, runner: Runner::Inline(Mutex::new(Box::new(committer))) })
+        Ok(Self {
+            path,
+            clock,
+            runner: Runner::Inline { committer: Mutex::new(Box::new(committer)), faults },
+        })
     }
 
     pub(crate) fn start(
@@ -106,33 +117,34 @@ impl Writer {
     /// Comes back when nothing can be done here any more.
     pub(crate) async fn ended(&self) {
         match &self.runner {
-            Runner::Inline(_) => std::future::pending().await,
+            Runner::Inline { .. } => std::future::pending().await,
             // Nothing is ever sent: it only closes.
             Runner::Thread { running, .. } => _ = running.clone().changed().await,
         }
     }
 
     /// Does `work` and returns once it survives a loss of power.
-    pub(crate) async fn write<T, F>(&self, work: F) -> Result<T, StoreError>
+    pub(crate) async fn write<T, F>(&self, call: Call, work: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
         F: FnOnce(&mut Session<'_, '_>) -> Result<T, Refusal> + Send + 'static,
     {
-        self.submit(Kind::Write(Durability::Power), 0, work).await
+        self.submit(call, Kind::Write(Durability::Power), 0, work).await
     }
 
     /// Does `work`, which changes nothing, after all that was asked before it.
-    pub(crate) async fn read<T, F>(&self, work: F) -> Result<T, StoreError>
+    pub(crate) async fn read<T, F>(&self, call: Call, work: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
         F: FnOnce(&mut Session<'_, '_>) -> Result<T, Refusal> + Send + 'static,
     {
-        self.submit(Kind::Read, 0, work).await
+        self.submit(call, Kind::Read, 0, work).await
     }
 
     /// Does `work`, which carries `bytes`, when the queue has room for them.
     pub(crate) async fn submit<T, F>(
         &self,
+        call: Call,
         kind: Kind,
         bytes: usize,
         work: F,
@@ -146,7 +158,8 @@ impl Writer {
         let path = self.path.clone();
         let operation = Box::new(Job { path, work: Some(work), result: None, kind, reply });
         match &self.runner {
-            Runner::Inline(committer) => {
+            Runner::Inline { committer, faults } => {
+                meet(faults.as_deref(), call, Moment::Before).await?;
                 // A panic of another caller leaves no half commit.
                 let mut committer = committer.lock().unwrap_or_else(PoisonError::into_inner);
                 committer.run(vec![operation]);
@@ -160,7 +173,18 @@ impl Writer {
                 queue.send(Queued { operation, share }).map_err(|_| gone())?;
             }
         }
-        answer.await.map_err(|_| gone())?
+        let answer = answer.await.map_err(|_| gone())??;
+        if let Runner::Inline { faults, .. } = &self.runner {
+            meet(faults.as_deref(), call, Moment::After).await?;
+        }
+        Ok(answer)
+    }
+}
+
+async fn meet(faults: Option<&dyn Faults>, call: Call, moment: Moment) -> Result<(), StoreError> {
+    match faults {
+        Some(faults) => faults.meet(call, moment).await,
+        None => Ok(()),
     }
 }
 

@@ -9,7 +9,7 @@ use danube_core::proto::{AckRequest, AckResponse, MsgId, health_check_request::C
 use futures::{FutureExt, future::BoxFuture, stream::FuturesUnordered};
 
 use super::{Attachment, Leaving, now};
-use crate::{DetachReason, error::CallError};
+use crate::{DetachReason, consumer, error::CallError, partition::Context};
 
 const ACK: &str = "/danube.ConsumerService/Ack";
 /// Acks of a partition that may be under way at once. The broker's dispatcher
@@ -20,6 +20,8 @@ const MOST_ACKS: usize = 16;
 const FIRST_HEALTH_CHECK: Duration = Duration::from_secs(1);
 /// How often it is looked at then; also how soon a connection that hangs shows.
 pub(super) const HEALTH_CHECK: Duration = Duration::from_secs(5);
+/// Before a store that does not have the consumer's id is asked again.
+const KEEP_AGAIN: Duration = Duration::from_secs(1);
 /// How long another client may take to open our stream a second time.
 const REOPENING: Duration = Duration::from_millis(300);
 
@@ -29,6 +31,7 @@ pub(super) struct Calls {
     pub(super) acks: usize,
     next_health_check: Instant,
     checking: bool,
+    keeping: bool,
 }
 
 /// What comes back from calls that are under way.
@@ -36,6 +39,7 @@ pub(super) enum Answer {
     Acked(u64, Result<(), CallError>),
     Connected(Result<bool, CallError>),
     Kept(Option<u64>),
+    ConsumerKept(bool),
 }
 
 impl Calls {
@@ -45,6 +49,7 @@ impl Calls {
             acks: 0,
             next_health_check: now + FIRST_HEALTH_CHECK,
             checking: false,
+            keeping: false,
         }
     }
 
@@ -55,8 +60,9 @@ impl Calls {
 }
 
 impl Attachment<'_> {
-    /// Starts what may be started: acks, the mark's write.
+    /// Starts what may be started: acks, the writes of the mark and of the consumer's id.
     pub(super) fn start_calls(&mut self) {
+        self.keep_consumer();
         if self.partition.context.spec.sole_consumer {
             self.keep_mark();
             if !self.partition.mark.covers() {
@@ -111,6 +117,23 @@ impl Attachment<'_> {
         );
     }
 
+    fn keep_consumer(&mut self) {
+        let Some(id) = self.partition.consumer.unkept().filter(|_| !self.calls.keeping) else {
+            return;
+        };
+        self.calls.keeping = true;
+        let Context { store, spec, .. } = &self.partition.context;
+        let (store, key) = (store.clone(), consumer::key(spec, &self.partition.name));
+        self.calls.answers.push(
+            async move {
+                // It failed just now.
+                tokio::time::sleep(KEEP_AGAIN).await;
+                Answer::ConsumerKept(consumer::keep(&store, &key, id).await.is_ok())
+            }
+            .boxed(),
+        );
+    }
+
     pub(super) fn check_health_if_due(&mut self, now: Instant) {
         if self.calls.health_check_at().is_none_or(|at| now < at) {
             return;
@@ -139,6 +162,14 @@ impl Attachment<'_> {
             }
             Answer::Kept(bound) => {
                 self.partition.mark.kept(bound);
+                None
+            }
+            Answer::ConsumerKept(kept) => {
+                self.calls.keeping = false;
+                if kept {
+                    self.partition.consumer.kept();
+                    tracing::info!(partition = %self.partition.name, "the consumer's id is kept");
+                }
                 None
             }
             Answer::Connected(connected) => {

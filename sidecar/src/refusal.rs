@@ -117,6 +117,15 @@ pub enum Refusal {
         /// The limit, in bytes.
         limit: usize,
     },
+    /// A frame that cannot be decoded.
+    #[error(
+        "a frame is not of the protocol danube.connector.v1: {problem}; generate the stubs from \
+         the sidecar's .proto files"
+    )]
+    MalformedFrame {
+        /// What the decoder said.
+        problem: String,
+    },
     /// A record that can never be published, with `on_reject = "fail"`.
     #[error("record {number} can never be published: {problem}")]
     Unpublishable {
@@ -172,6 +181,7 @@ impl Refusal {
             Self::ForbiddenTopic { .. } => "TOPIC_FORBIDDEN",
             Self::Unauthenticated { .. } => "UNAUTHENTICATED",
             Self::FrameTooLarge { .. } => "FRAME_TOO_LARGE",
+            Self::MalformedFrame { .. } => "FRAME_MALFORMED",
             Self::Unpublishable { .. } => "RECORD_UNPUBLISHABLE",
             Self::Superseded { .. } => "SUPERSEDED",
             Self::ResultTimeout { .. } => "RESULT_TIMEOUT",

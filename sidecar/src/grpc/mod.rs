@@ -79,6 +79,10 @@ enum Inbound<T> {
     Gone,
     /// The frame was larger than `limits::INBOUND_FRAME`.
     TooLarge,
+    /// The frame came whole, and is none of the protocol.
+    Malformed {
+        problem: String,
+    },
 }
 
 /// Reads the next frame.
@@ -87,19 +91,59 @@ async fn read<T>(stream: &mut tonic::Streaming<T>) -> Inbound<T> {
         Ok(Some(frame)) => Inbound::Frame(frame),
         Ok(None) => Inbound::Gone,
         Err(status) if status.code() == tonic::Code::OutOfRange => Inbound::TooLarge,
+        Err(status) if is_malformed(&status) => {
+            Inbound::Malformed { problem: status.message().to_owned() }
+        }
         Err(_) => Inbound::Gone,
     }
 }
+
+/// Whether the decoder refused a frame. A stream that breaks has its cause behind the
+/// status, or ends within a frame.
+fn is_malformed(status: &Status) -> bool {
+    let broken = std::error::Error::source(status).is_some();
+    status.code() == tonic::Code::Internal && !broken && !status.message().contains(CUT_OFF)
+}
+
+/// tonic's word for a stream that ended within a frame.
+const CUT_OFF: &str = "Unexpected EOF";
 
 /// Reads the first frame, which a connector sends at once.
 async fn first<T>(stream: &mut tonic::Streaming<T>) -> Result<T, Refusal> {
     match timeout(OPEN_TIMEOUT, read(stream)).await {
         Ok(Inbound::Frame(first)) => Ok(first),
         Ok(Inbound::TooLarge) => Err(too_large()),
+        Ok(Inbound::Malformed { problem }) => Err(Refusal::MalformedFrame { problem }),
         Ok(Inbound::Gone) | Err(_) => Err(Refusal::OpenMissing { seconds: OPEN_TIMEOUT.as_secs() }),
     }
 }
 
 fn too_large() -> Refusal {
     Refusal::FrameTooLarge { limit: limits::INBOUND_FRAME }
+}
+
+#[cfg(test)]
+mod tests {
+    use danube_connector_proto::v1::SinkServiceRunRequest;
+    use tonic::{Streaming, codec::Codec as _};
+
+    use super::*;
+
+    /// What is read of these bytes.
+    async fn first_of(bytes: &str) -> Inbound<SinkServiceRunRequest> {
+        let decoder = frames::SinkCodec.decoder();
+        read(&mut Streaming::new_request(decoder, bytes.to_owned(), None, None)).await
+    }
+
+    #[tokio::test]
+    async fn a_frame_that_is_none_of_the_protocol_is_an_error_of_the_connector() {
+        // A field of a length that is not there.
+        let malformed = first_of("\0\0\0\0\x02\x0a\x7f").await;
+        assert!(matches!(malformed, Inbound::Malformed { .. }));
+    }
+
+    #[tokio::test]
+    async fn a_stream_that_ends_within_a_frame_is_a_connector_that_is_gone() {
+        assert!(matches!(first_of("\0\0\0\0\x09\x0a").await, Inbound::Gone));
+    }
 }

@@ -115,6 +115,16 @@ struct SinkSession {
     frames: Frames,
 }
 
+/// A session whose worker has its seat. Wherever it is dropped, its stream is closed
+/// before the seat is free: only then may the worker's lanes go to another one.
+struct Seated {
+    session: SinkSession,
+    sink: Sink,
+    seat: Seat,
+    /// Whether the worker wants schemas.
+    schemas: bool,
+}
+
 /// How a session came to its end.
 struct End {
     departure: Departure,
@@ -131,11 +141,11 @@ impl SinkSession {
             Ok(opened) => opened,
             Err(refusal) => return self.close(Some(refusal)).await,
         };
-        let worker = seat.worker;
-        let end = self.serve(inbound, &sink, seat, schemas).await;
-        self.close(end.refusal).await;
-        // Only now, with the stream closed, may its lanes go to another worker.
-        sink.leave(worker, end.departure).await;
+        let mut seated = Seated { session: self, sink, seat, schemas };
+        let end = seated.serve(inbound).await;
+        let Seated { session, seat, .. } = seated;
+        session.close(end.refusal).await;
+        seat.leave(end.departure);
     }
 
     async fn open(
@@ -170,28 +180,6 @@ impl SinkSession {
         })
     }
 
-    async fn serve(
-        &self,
-        inbound: Streaming<SinkServiceRunRequest>,
-        sink: &Sink,
-        seat: Seat,
-        schemas: bool,
-    ) -> End {
-        let Seat { worker, epoch, frames, end, .. } = seat;
-        let writer = Writer {
-            shared: &self.shared,
-            frames: &self.frames,
-            epoch,
-            introduced: schemas.then(HashSet::new),
-        };
-        tokio::select! {
-            end = reader(inbound, sink, worker) => end,
-            () = writer.run(frames) => End { departure: Departure::Crashed, refusal: None },
-            () = self.frames.closed() => End { departure: Departure::Crashed, refusal: None },
-            end = ended(end) => end,
-        }
-    }
-
     /// Ends the stream; a connector that does not read it is not waited for.
     async fn close(self, refusal: Option<Refusal>) {
         let Some(refusal) = refusal else { return };
@@ -200,8 +188,27 @@ impl SinkSession {
     }
 }
 
+impl Seated {
+    async fn serve(&mut self, inbound: Streaming<SinkServiceRunRequest>) -> End {
+        let Self { session, sink, seat, schemas } = self;
+        let Seat { worker, epoch, frames, end, .. } = seat;
+        let writer = Writer {
+            shared: &session.shared,
+            frames: &session.frames,
+            epoch: *epoch,
+            introduced: schemas.then(HashSet::new),
+        };
+        tokio::select! {
+            end = reader(inbound, sink, *worker) => end,
+            () = writer.run(frames) => End { departure: Departure::Crashed, refusal: None },
+            () = session.frames.closed() => End { departure: Departure::Crashed, refusal: None },
+            end = ended(end) => end,
+        }
+    }
+}
+
 /// The driver ends the session.
-async fn ended(end: oneshot::Receiver<Option<Refusal>>) -> End {
+async fn ended(end: &mut oneshot::Receiver<Option<Refusal>>) -> End {
     let refusal = end.await.unwrap_or(Some(Refusal::ShuttingDown));
     End { departure: Departure::Released, refusal }
 }
@@ -217,6 +224,10 @@ async fn reader(
             Inbound::Frame(request) => request,
             Inbound::TooLarge => {
                 return End { departure: Departure::Released, refusal: Some(too_large()) };
+            }
+            Inbound::Malformed { problem } => {
+                let refusal = Some(Refusal::MalformedFrame { problem });
+                return End { departure: Departure::Released, refusal };
             }
             // A worker that said `drained` has left in good order.
             Inbound::Gone if drained => std::future::pending().await,
@@ -243,7 +254,7 @@ struct Writer<'a> {
 }
 
 impl Writer<'_> {
-    async fn run(mut self, mut frames: mpsc::Receiver<ToSink>) {
+    async fn run(mut self, frames: &mut mpsc::Receiver<ToSink>) {
         while let Some(next) = frames.recv().await {
             let sent = match next {
                 ToSink::Batch(offers) => {

@@ -136,6 +136,7 @@ async fn reader(
         let request = match read(&mut inbound).await {
             Inbound::Frame(request) => request,
             Inbound::TooLarge => return too_large(),
+            Inbound::Malformed { problem } => return Refusal::MalformedFrame { problem },
             Inbound::Gone => break,
         };
         let Some(sent) = request.frame else { continue };

@@ -33,6 +33,7 @@ fn code(refusal: &Refusal) -> Code {
         | Refusal::Results(_)
         | Refusal::Records(_)
         | Refusal::NothingToDo { .. }
+        | Refusal::MalformedFrame { .. }
         | Refusal::Unpublishable { .. } => Code::InvalidArgument,
         Refusal::NoCommonVersion { .. }
         | Refusal::RefusedSubscription { .. }

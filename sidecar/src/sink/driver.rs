@@ -21,6 +21,7 @@ use tokio::{
 };
 use tracing::{debug, info, warn};
 
+use self::sessions::{Joining, Seated};
 pub use self::start::{Parts, Starting};
 use super::{
     Command, Plan, View,
@@ -52,6 +53,9 @@ pub struct Driver {
     /// When the last worker left; none while there is one.
     alone_since: Option<Instant>,
     rooms: FuturesUnordered<Room>,
+    joining: FuturesUnordered<Joining>,
+    /// Workers whose seats are taken.
+    seated: FuturesUnordered<Seated>,
     replays: FuturesUnordered<BoxFuture<'static, ()>>,
     dead_letters: DeadLetters,
     suspicions: Suspicions,
@@ -78,7 +82,9 @@ impl Driver {
                 arrival = self.intake.next() => {
                     self.intake.arrived(arrival, &mut self.dispatch, &self.metrics);
                 }
-                Some(command) = self.commands.recv() => self.command(command).await,
+                Some(command) = self.commands.recv() => self.command(command),
+                Some(joined) = self.joining.next() => self.joined(joined),
+                Some((worker, departure)) = self.seated.next() => self.departed(worker, departure),
                 Some((worker, room)) = self.rooms.next() => self.room(worker, room),
                 // What it wrote is behind what waits: it is read in its turn.
                 Some(()) = self.replays.next() => {}
@@ -190,9 +196,9 @@ impl Driver {
         sent
     }
 
-    async fn command(&mut self, command: Command) {
+    fn command(&mut self, command: Command) {
         match command {
-            Command::Join { open, reply } => self.join(*open, reply).await,
+            Command::Join { open, reply } => self.join(open, reply),
             Command::Said { worker, frame } => self.said(worker, frame),
             Command::Show { reply } => {
                 // Who asked may have given up waiting.
@@ -204,7 +210,6 @@ impl Driver {
                 self.dispatch.resume(now());
                 let _ = reply.send(suspended);
             }
-            Command::Leave { worker, departure } => self.leave(worker, departure),
         }
     }
 

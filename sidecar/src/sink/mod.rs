@@ -65,11 +65,11 @@ pub(crate) enum Command {
     Replay { from: ReplayFrom, reply: oneshot::Sender<Option<Result<u64, StoreError>>> },
     /// An operator has mended what suspended records.
     Resume { reply: oneshot::Sender<usize> },
-    /// A worker's stream is closed.
-    Leave { worker: WorkerId, departure: Departure },
 }
 
-/// A worker's place at its driver.
+/// A worker's place at its driver. Whoever has it keeps the worker: dropping it, at
+/// whatever await, makes the worker leave as if it were [`Departure::Released`]. So it
+/// must be dropped, or [left](Self::leave), only when the worker's stream is closed.
 #[derive(Debug)]
 pub struct Seat {
     /// Its name in the core.
@@ -84,10 +84,20 @@ pub struct Seat {
     pub frames: mpsc::Receiver<ToSink>,
     /// Comes when the sidecar ends the session; `None` is a good end.
     pub end: oneshot::Receiver<Option<Refusal>>,
+    /// The driver waits for its end.
+    departure: oneshot::Sender<Departure>,
+}
+
+impl Seat {
+    /// The worker's stream is closed. What it said before counts.
+    pub fn leave(self, departure: Departure) {
+        // A driver that is gone has released everything.
+        let _ = self.departure.send(departure);
+    }
 }
 
 impl Sink {
-    /// Gives a worker a seat.
+    /// Gives a worker a seat. May be dropped at any time.
     ///
     /// # Errors
     /// The refusal to tell it.
@@ -102,11 +112,6 @@ impl Sink {
     pub async fn said(&self, worker: WorkerId, frame: FromSink) {
         // A driver that is gone has released everything; there is nobody to tell.
         let _ = self.commands.send(Command::Said { worker, frame }).await;
-    }
-
-    /// Tells that a worker's stream is closed.
-    pub async fn leave(&self, worker: WorkerId, departure: Departure) {
-        let _ = self.commands.send(Command::Leave { worker, departure }).await;
     }
 
     /// What an operator sees; none when the driver has ended.

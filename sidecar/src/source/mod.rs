@@ -319,8 +319,9 @@ pub fn checkpoint_key(connector: &str) -> String {
 }
 
 impl Running {
+    /// Whether something of it is left. One whose task panicked never said so.
     fn open(&self) -> bool {
-        !*self.settled.borrow()
+        !*self.settled.borrow() && self.settled.has_changed().is_ok()
     }
 
     fn view(&self) -> SessionView {

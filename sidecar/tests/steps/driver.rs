@@ -73,10 +73,6 @@ impl Bench {
         self.sink.join(SinkOpen { caller, ..SinkOpen::default() }).await.unwrap()
     }
 
-    async fn crash(&self, seat: &Seat) {
-        self.sink.leave(seat.worker, Departure::Crashed).await;
-    }
-
     async fn results(&self, seat: &Seat, results: Results) {
         self.sink.said(seat.worker, FromSink::Results(results)).await;
     }
@@ -172,7 +168,8 @@ async fn what_was_in_hand_at_crashes_is_a_suspect_after_a_kill_too() {
     for _ in 0..2 {
         let mut seat = bench.join().await;
         assert_eq!(batch(&mut seat).await.len(), 2);
-        bench.crash(&seat).await;
+        seat.leave(Departure::Crashed);
+        bench.pass(Duration::from_millis(1)).await;
     }
     bench.pass(Duration::from_millis(1)).await;
     bench.task.abort();
@@ -219,6 +216,36 @@ async fn a_dead_letter_is_copied_before_it_is_published_and_marked_when_it_is_co
     assert_eq!(copies(&store).await, [true]);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_worker_that_never_took_its_seat_keeps_no_lane() {
+    let bench = Bench::new(&Store::in_memory().unwrap(), None);
+    // Who opened the session went while the driver answered.
+    drop(bench.join().await);
+    let mut seat = bench.join().await;
+
+    bench.script.deliver(0..40);
+    let mut got = 0;
+    while got < 40 {
+        let offers = batch(&mut seat).await;
+        got += offers.len();
+        bench.results(&seat, acked(&offers)).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_worker_said_before_it_left_counts() {
+    let bench = Bench::new(&Store::in_memory().unwrap(), None);
+    let mut seat = bench.join().await;
+    bench.script.deliver(0..2);
+    let offers = batch(&mut seat).await;
+
+    bench.results(&seat, acked(&offers)).await;
+    seat.leave(Departure::Crashed);
+    bench.pass(Duration::from_millis(1)).await;
+
+    assert_eq!(bench.script.acks(), [0, 1]);
+}
+
 /// More than once: what ends last is a matter of chance.
 #[tokio::test(start_paused = true)]
 async fn a_drain_writes_what_its_workers_resolved_last() {
@@ -232,7 +259,7 @@ async fn a_drain_writes_what_its_workers_resolved_last() {
         bench.pass(Duration::from_millis(1)).await;
 
         bench.results(&seat, acked(&offers)).await;
-        bench.sink.leave(seat.worker, Departure::Released).await;
+        seat.leave(Departure::Released);
         bench.task.await.unwrap();
 
         let log = store.inbox("sink", INBOX).await.unwrap();

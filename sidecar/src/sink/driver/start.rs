@@ -97,6 +97,8 @@ impl Starting {
             workers: BTreeMap::new(),
             alone_since: Some(now()),
             rooms: FuturesUnordered::new(),
+            joining: FuturesUnordered::new(),
+            seated: FuturesUnordered::new(),
             replays: FuturesUnordered::new(),
             dead_letters: DeadLetters::new(
                 Arc::clone(&parts.danube),

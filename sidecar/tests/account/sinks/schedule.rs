@@ -249,11 +249,11 @@ async fn live(sink: Sink, settings: Settings, kill: CancellationToken, seed: u64
             () = kill.cancelled() => None,
         };
         match ended {
-            None => return worker.leave(Departure::Crashed).await,
-            Some(Ended::ByTheSidecar) => return worker.leave(Departure::Released).await,
+            None => return worker.leave(Departure::Crashed),
+            Some(Ended::ByTheSidecar) => return worker.leave(Departure::Released),
             Some(Ended::Killed) => {
                 settings.ledger.lock().bound += settings.window as u64;
-                worker.leave(Departure::Crashed).await;
+                worker.leave(Departure::Crashed);
             }
         }
     }

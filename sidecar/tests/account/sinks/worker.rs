@@ -86,8 +86,8 @@ impl Worker {
     }
 
     /// Tells the sidecar that the stream is closed.
-    pub async fn leave(self, departure: Departure) {
-        self.sink.leave(self.seat.worker, departure).await;
+    pub fn leave(self, departure: Departure) {
+        self.seat.leave(departure);
     }
 
     /// Records in any order, results in frames of any size.

@@ -6,12 +6,13 @@ PYTHON := .tools/venv/bin/python
 # What setup installs comes before what the machine may have (mosquitto, buf).
 export PATH := $(CURDIR)/.tools/bin:$(PATH)
 
-.PHONY: help setup demo build test lint test-rust test-languages test-examples conformance test-demo chaos test-chaos sabotage bench \
+.PHONY: help setup demo build test test-all lint test-rust test-languages test-examples conformance chaos sabotage bench \
 	test-bench doc clean
 
 help:
 	@echo "make demo    10 000 real flights through Danube into SQLite, with a kill half way (about a minute once built)"
-	@echo "make test    everything that CI checks"
+	@echo "make test    everything that CI checks (about 20 minutes from nothing on 2 cores, 8 once built)"
+	@echo "make test-all  and what no release goes without: a long chaos of a new seed, sabotage, 100 000 schedules, the bench"
 	@echo "make chaos   kill, stop, cut and starve everything; every record accounted for (ROUNDS=n SEED=s ROUND=k)"
 	@echo "make sabotage  make the code wrong, a patch at a time, and see its test fail"
 	@echo "make conformance  certify the connectors of every language (docs/conformance.md)"
@@ -33,45 +34,30 @@ demo:
 build:
 	cargo build --workspace --all-targets
 
-test: setup lint test-rust test-languages test-examples conformance test-demo test-chaos test-bench
+# Stage by stage, side by side, with the minutes of each at the end (tools/suite --list).
+test:
+	@tools/suite
 
-lint: setup
-	cargo fmt --all --check
+test-all:
+	@tools/suite --all
+
+lint:
 	cargo clippy --workspace --all-targets --quiet -- --deny warnings
-	tools/check-proto
-	tools/check-sinks
-	.tools/bin/cargo-deny --log-level error check bans licenses sources
-	tools/tidy
-	tools/check-readme
-	$(PYTHON) tools/protocol-reference --check
+	@tools/suite lint
 
-# The tests start the programs of this workspace: build them first.
-test-rust: setup
-	cargo build --workspace --all-targets --quiet
-	cargo test --workspace --quiet
+test-rust:
+	@tools/suite rust documentation
 
-test-languages: setup
-	$(PYTHON) -m pytest --quiet tests/plain tests/conformance tests/pod
-	$(PYTHON) -m pytest --quiet sdk-python
-	cd sdk-go && go vet ./... && go test ./...
-	cd sdk-go && buf generate && git diff --exit-code -- gen
-	cd examples/file-source-go && go vet ./... && go test ./...
-	cd sdk-typescript && npm test --silent
-	mvn --quiet --batch-mode -Dstyle.color=never -Dmaven.test.redirectTestOutputToFile=true verify
+test-languages:
+	@tools/suite python go typescript java plain pod
 
-# The examples on the real systems that they are made for, their READMEs word by word, and what `init` makes.
-test-examples: setup
-	cargo build --quiet --package danube-sidecar --package danube-devbroker --package file-source --package mqtt-source
-	$(PYTHON) -m pytest --quiet tests/examples tests/scaffolds
+test-examples:
+	@tools/suite examples scaffolds readmes
 
 # Every connector over TCP and over a Unix socket; a language that is missing is named, and fails in CI.
 conformance: setup
 	@cargo build --quiet --package danube-sidecar --package file-source --package danube-connector-sdk --examples --bins
 	@$(PYTHON) tools/conformance
-
-test-demo: setup
-	cargo build --quiet --package danube-sidecar --package file-source
-	$(PYTHON) examples/demo/demo.py
 
 # Real processes, and faults while records are in flight (tests/chaos). ROUND=k plays one round of a seed.
 ROUNDS := 20
@@ -82,11 +68,6 @@ chaos:
 	@tools/setup python faketime
 	@cargo build --quiet --package danube-sidecar --package danube-devbroker --package danube-sidecar-tests
 	@target/debug/chaos --rounds $(ROUNDS) $(CHAOS)
-
-# As many rounds as fit into five minutes, always of the same seed: `make chaos` looks for new trouble.
-test-chaos: setup
-	cargo build --quiet --package danube-sidecar --package danube-devbroker --package danube-sidecar-tests
-	target/debug/chaos --for 300s --seed 1
 
 # Does a test notice when the code is wrong (tests/sabotage)?
 sabotage:

@@ -15,7 +15,7 @@ from sidecar import Sidecar  # noqa: E402
 from sinks import LANGUAGES, Sink  # noqa: E402
 
 
-@pytest.fixture(scope="session", params=LANGUAGES)
+@pytest.fixture(scope="session", params=[pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in LANGUAGES])
 def language(request):
     language = LANGUAGES[request.param]
     missing = language.missing_tools()

@@ -26,7 +26,8 @@ class Language:
         return [tool for tool in self.toolchain if shutil.which(tool) is None]
 
     def build(self):
-        if self.build_command is None:
+        # tools/suite has built all of them, and others use them meanwhile.
+        if self.build_command is None or os.environ.get("SUITE_BUILT"):
             return
         done = subprocess.run(self.build_command, cwd=self.folder, text=True, capture_output=True)
         remedy = f"{' '.join(self.build_command)} failed in {self.folder} (did `tools/setup {self.name}` run?)"

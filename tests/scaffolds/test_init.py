@@ -23,7 +23,9 @@ NAME = "try-it"
 TOOLS = {"python": [], "go": ["go"], "typescript": ["node", "npm"], "java": ["java", "mvn"], "rust": ["cargo"]}
 
 
-@pytest.fixture(params=[(lang, kind) for lang in TOOLS for kind in ("sink", "source")], ids="-".join)
+# Both of a language are built in one place.
+@pytest.fixture(ids="-".join, params=[
+    pytest.param((lang, kind), marks=pytest.mark.xdist_group(lang)) for lang in TOOLS for kind in ("sink", "source")])
 def scaffold(request, tmp_path):
     lang, kind = request.param
     missing = [tool for tool in TOOLS[lang] if shutil.which(tool) is None]

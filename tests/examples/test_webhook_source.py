@@ -32,7 +32,7 @@ window_records = {window}
 [connectors.webhooks.settings]
 port = {port}
 commit_timeout_ms = {commit_timeout_ms}
-max_body_bytes = 1000
+max_body_bytes = {max_body_bytes}
 
 [connectors.webhooks.settings.routes."/hooks/orders"]
 topic = "/default/orders"
@@ -58,9 +58,10 @@ def program():
 def shop(stack, program):
     """Starts the whole: broker, sidecar, a reader of the topic, and the source."""
 
-    def start(window=1000, commit_timeout_ms=10_000):
+    def start(window=1000, commit_timeout_ms=10_000, max_body_bytes=1000):
         port = free_port()
-        return Shop(stack(CONFIG.format(window=window, port=port, commit_timeout_ms=commit_timeout_ms)), program, port)
+        settings = {"window": window, "commit_timeout_ms": commit_timeout_ms, "max_body_bytes": max_body_bytes}
+        return Shop(stack(CONFIG.format(port=port, **settings)), program, port)
 
     return start
 
@@ -229,6 +230,17 @@ def test_only_what_is_asked_rightly_is_published(shop):
     assert shop.post('{"customer": "last"}')[0] == 202
     eventually("the last record", lambda: '{"customer": "last"}' in shop.in_topic(), [shop.stack.sidecar])
     assert shop.in_topic() == ["right", '{"customer": "last"}']
+
+
+def test_what_danube_cannot_store_is_answered_413_and_not_published(shop):
+    shop = shop(max_body_bytes=6_000_000)
+    order = lambda customer, size: json.dumps({"customer": customer, "note": "x" * size})
+    assert shop.post(order("fits", 4_000_000))[0] == 202
+    for _ in range(3):
+        assert shop.post(order("too large", 4_129_900))[0] == 413
+    assert shop.post(order("last", 0))[0] == 202
+    eventually("the last record", lambda: any('"last"' in text for text in shop.in_topic()), [shop.stack.sidecar])
+    assert [json.loads(text)["customer"] for text in shop.in_topic()] == ["fits", "last"]
 
 
 def test_at_sigterm_what_was_taken_is_answered_and_the_program_ends(shop):

@@ -18,7 +18,7 @@ use super::{
 use crate::{
     refusal::Refusal,
     session::{Caller, FromSource},
-    source::{News, Progress, Seat},
+    source::{News, Progress, Seat, Told},
 };
 
 /// The source service.
@@ -158,36 +158,24 @@ struct Writer<'a> {
 }
 
 impl Writer<'_> {
-    async fn run(
-        mut self,
-        News { mut progress, mut rejected, mut end, mut drain, mut probe }: News,
-        drains: bool,
-    ) -> Option<Refusal> {
-        let mut draining = !drains;
+    async fn run(mut self, mut news: News, drains: bool) -> Option<Refusal> {
         loop {
-            tokio::select! {
-                // What is committed is told before the end.
-                biased;
-                Ok(()) = progress.changed() => {
-                    let now = *progress.borrow_and_update();
-                    self.tell(now).await;
+            match news.next().await {
+                Told::Progress(now) => self.tell(now).await,
+                Told::Rejected(record) => {
+                    self.send(Out::Rejected(v1::SourceRejected {
+                        number: record.number,
+                        code: record.code.to_owned(),
+                        message: record.message,
+                    }))
+                    .await
                 }
-                Some(record) = rejected.recv() => self.send(Out::Rejected(v1::SourceRejected {
-                    number: record.number,
-                    code: record.code.to_owned(),
-                    message: record.message,
-                })).await,
-                asked = &mut drain, if !draining => {
-                    draining = true;
-                    if let Ok(timeout) = asked {
-                        self.send(Out::Drain(convert::drain(timeout))).await;
-                    }
+                Told::Drain(within) if drains => {
+                    self.send(Out::Drain(convert::drain(within))).await
                 }
-                Ok(()) = probe.changed() => {
-                    let probe_id = *probe.borrow_and_update();
-                    self.send(Out::Probe(v1::Probe { probe_id })).await;
-                }
-                end = &mut end => return end.unwrap_or(Some(Refusal::ShuttingDown)),
+                Told::Drain(_) => {}
+                Told::Probe(probe_id) => self.send(Out::Probe(v1::Probe { probe_id })).await,
+                Told::End(end) => return end,
             }
         }
     }

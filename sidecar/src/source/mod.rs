@@ -3,6 +3,7 @@
 mod commits;
 mod letters;
 mod message;
+mod news;
 mod publishers;
 mod session;
 
@@ -12,12 +13,14 @@ use std::{
 };
 
 use danube_sidecar_store::{CheckpointError, Checkpoints, Letters, Position};
-use tokio::sync::{Mutex, mpsc, oneshot, watch};
+use tokio::sync::{Mutex, mpsc, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::info;
 
+pub use self::news::{News, Progress, Rejected, Told};
 use self::{
     commits::{Commits, Target},
+    news::{Outlet, Unread, news},
     publishers::Publishers,
     session::Session,
 };
@@ -42,9 +45,6 @@ pub struct Source {
     running: Mutex<Option<Running>>,
 }
 
-/// Refused records that may wait for their frame.
-const REJECTED: usize = 64;
-
 /// The session that may publish.
 struct Running {
     supersede: CancellationToken,
@@ -53,6 +53,7 @@ struct Running {
     worker_id: String,
     epoch: u64,
     progress: watch::Receiver<Progress>,
+    unread: Unread,
     trouble: watch::Receiver<Option<String>>,
     unwell: watch::Receiver<Option<String>>,
     /// Gone with the session: an ended one holds no connection.
@@ -117,53 +118,6 @@ pub struct Seat {
     pub news: News,
 }
 
-/// What a session has to tell its connector.
-pub struct News {
-    /// How far it is.
-    pub progress: watch::Receiver<Progress>,
-    /// Records that can never be published.
-    pub rejected: mpsc::Receiver<Rejected>,
-    /// Comes when the sidecar ends the session; `None` is a good end.
-    pub end: oneshot::Receiver<Option<Refusal>>,
-    /// The sidecar stops: finish, with this much time.
-    pub drain: oneshot::Receiver<Duration>,
-    /// The number of the last question after the external system.
-    pub probe: watch::Receiver<u64>,
-}
-
-/// The session's ends of its [`News`].
-struct Outlet {
-    progress: watch::Sender<Progress>,
-    rejected: mpsc::Sender<Rejected>,
-    end: oneshot::Sender<Option<Refusal>>,
-    drain: oneshot::Sender<Duration>,
-    probe: watch::Sender<u64>,
-    unwell: watch::Sender<Option<String>>,
-    settled: watch::Sender<bool>,
-}
-
-/// What a source is told, cumulative since its session opened.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Progress {
-    /// Records that may have been sent.
-    pub demand_records: u64,
-    /// Bytes that may have been sent.
-    pub demand_bytes: u64,
-    /// Number of the last record that is safe.
-    pub committed: u64,
-}
-
-/// A record that can never be published.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Rejected {
-    /// Its number in the session.
-    pub number: u64,
-    /// A constant: why.
-    pub code: &'static str,
-    /// What was wrong and what was expected.
-    pub message: String,
-}
-
 /// What a source is made of.
 #[derive(Clone)]
 pub struct Parts {
@@ -216,11 +170,8 @@ impl Source {
         );
 
         let (said, frames) = mpsc::channel(FRAMES);
-        let (progress, progress_out) = watch::channel(Progress::default());
-        let (rejected, rejected_out) = mpsc::channel(REJECTED);
-        let (end, end_out) = oneshot::channel();
-        let (drain, drain_out) = oneshot::channel();
-        let (probe, probe_out) = watch::channel(0);
+        let (outlet, news) = news();
+        let (progress, unread) = (outlet.progress.subscribe(), outlet.unread());
         let (unwell, unwell_out) = watch::channel(None);
         let (settled, settled_out) = watch::channel(false);
         let (trouble, trouble_out) = watch::channel(None);
@@ -244,7 +195,9 @@ impl Source {
             source: self.parts.clone(),
             frames,
             supersede: supersede.clone(),
-            outlet: Outlet { progress, rejected, end, drain, probe, unwell, settled },
+            outlet,
+            unwell,
+            settled,
         });
         self.parts.tasks.spawn(session.run());
         *running = Some(Running {
@@ -252,25 +205,13 @@ impl Source {
             settled: settled_out,
             worker_id: worker_id.clone(),
             epoch,
-            progress: progress_out.clone(),
+            progress,
+            unread,
             trouble: trouble_out,
             unwell: unwell_out,
             publishers: publishing,
         });
-        Ok(Seat {
-            worker_id,
-            epoch,
-            producers,
-            positions,
-            said,
-            news: News {
-                progress: progress_out,
-                rejected: rejected_out,
-                end: end_out,
-                drain: drain_out,
-                probe: probe_out,
-            },
-        })
+        Ok(Seat { worker_id, epoch, producers, positions, said, news })
     }
 
     /// What an operator sees.
@@ -330,7 +271,9 @@ impl Running {
             worker_id: self.worker_id.clone(),
             epoch: self.epoch,
             progress: *self.progress.borrow(),
-            trouble: publishing.or_else(|| self.trouble.borrow().clone()),
+            trouble: publishing
+                .or_else(|| self.trouble.borrow().clone())
+                .or_else(|| self.unread.trouble()),
             unwell: self.unwell.borrow().clone(),
         }
     }

@@ -12,7 +12,10 @@ use danube_sidecar_core::{
     publish::{Accepted, Assignment, Event, Publish, Settings},
 };
 use futures::{StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
-use tokio::{sync::mpsc, time::Instant};
+use tokio::{
+    sync::{mpsc, watch},
+    time::Instant,
+};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -46,6 +49,10 @@ pub(super) struct Parts {
     pub(super) frames: mpsc::Receiver<FromSource>,
     pub(super) supersede: CancellationToken,
     pub(super) outlet: Outlet,
+    /// What is wrong with the external system.
+    pub(super) unwell: watch::Sender<Option<String>>,
+    /// Becomes true when nothing of the session is left.
+    pub(super) settled: watch::Sender<bool>,
 }
 
 /// One source session.
@@ -67,9 +74,14 @@ enum Message {
 
 /// A publish that came to its end.
 enum Published {
-    Confirmed { number: u64 },
+    Confirmed {
+        number: u64,
+    },
     Impossible(Impossible),
-    DeadLettered { rejected: Rejected },
+    /// Its dead letter is confirmed, where there are any, and the connector is told.
+    Rejected {
+        number: u64,
+    },
 }
 
 /// Why a session stops taking records.
@@ -121,10 +133,9 @@ impl Session {
             committed = self.progress.committed,
             "source session ended"
         );
-        let Outlet { end: tell, settled, .. } = self.parts.outlet;
         // The connector may be gone, and no other may be waiting.
-        let _ = tell.send(end);
-        let _ = settled.send(true);
+        let _ = self.parts.outlet.end.send(end);
+        let _ = self.parts.settled.send(true);
     }
 
     async fn serve(&mut self) -> End {
@@ -245,7 +256,7 @@ impl Session {
         let connector = &self.parts.connector.name;
         self.external.said(connector, &self.parts.worker, health);
         let trouble = self.external.trouble();
-        self.parts.outlet.unwell.send_replace(trouble.map(str::to_owned));
+        self.parts.unwell.send_replace(trouble.map(str::to_owned));
         connector_health(connector, trouble.is_none());
     }
 
@@ -313,7 +324,10 @@ impl Session {
                 self.publish.confirmed(number);
             }
             Published::Impossible(record) => return self.reject(record),
-            Published::DeadLettered { rejected } => self.settle_rejected(rejected),
+            Published::Rejected { number } => {
+                self.metrics.rejected();
+                self.publish.rejected(number);
+            }
         }
         Ok(())
     }
@@ -331,25 +345,22 @@ impl Session {
             let Rejected { number, message: problem, .. } = record.rejected;
             return Err(End::Refused(Refusal::Unpublishable { number, problem }));
         }
-        let Some(destination) = self.parts.publishers.dead_letters() else {
-            self.settle_rejected(record.rejected);
-            return Ok(());
-        };
+        let dead_letters = self.parts.publishers.dead_letters();
         let copies = self.parts.source.letters.clone();
         let author =
             Author { connector: self.parts.connector.name.clone(), epoch: self.parts.epoch };
+        let refusals = self.parts.outlet.rejected.clone();
         self.publishes.push(Box::pin(async move {
-            letters::settle(&author, copies, &destination, &record).await;
-            Published::DeadLettered { rejected: record.rejected }
+            if let Some(destination) = dead_letters {
+                letters::settle(&author, copies, &destination, &record).await;
+            }
+            let Impossible { rejected, message, .. } = record;
+            drop(message);
+            let number = rejected.number;
+            refusals.tell(&author.connector, rejected).await;
+            Published::Rejected { number }
         }));
         Ok(())
-    }
-
-    fn settle_rejected(&mut self, rejected: Rejected) {
-        self.metrics.rejected();
-        self.publish.rejected(rejected.number);
-        // A connector that does not read its refusals finds them in the log.
-        let _ = self.parts.outlet.rejected.try_send(rejected);
     }
 
     fn committed(&mut self, durable: Durable) -> Result<(), End> {

@@ -3,13 +3,13 @@
 use std::{sync::Arc, time::Duration};
 
 use danube_sidecar::{
-    config::{Connector, Policy, Producer},
+    config::{Connector, DeadLetters, Policy, Producer},
     session::{Caller, FromSource, SourceOpen, SourceRecord},
-    source::{Parts, Source, checkpoint_key},
+    source::{News, Parts, Progress, Seat, Source, Told, checkpoint_key},
 };
 use danube_sidecar_core::publish::Position;
 use danube_sidecar_store::{Checkpoints as _, Store};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::danube::{Script, TOPIC};
@@ -31,7 +31,9 @@ fn source(store: &Store, script: &Script) -> Source {
         reliable: true,
         schema_subject: None,
     }];
-    Source::new(parts, Connector { name: NAME.to_owned(), producers, ..Connector::default() })
+    let dead_letters = DeadLetters { enabled: false, ..DeadLetters::default() };
+    let name = NAME.to_owned();
+    Source::new(parts, Connector { name, producers, dead_letters, ..Connector::default() })
 }
 
 fn record(offset: u64) -> SourceRecord {
@@ -51,26 +53,67 @@ async fn positions(store: &Store) -> Vec<u64> {
     checkpoint.positions.iter().map(|position| position.offset).collect()
 }
 
+async fn opened(source: &Source) -> Seat {
+    let caller = Caller { connector: NAME.to_owned(), ..Caller::default() };
+    let open = SourceOpen { caller, ..SourceOpen::default() };
+    source.open(open, &Policy::default()).await.unwrap()
+}
+
+/// What is told until everything up to `number` is committed, in its order.
+async fn until_committed(news: &mut News, number: u64) -> Vec<String> {
+    let mut told = Vec::new();
+    loop {
+        match news.next().await {
+            Told::Progress(Progress { committed, .. }) => {
+                told.push(format!("committed {committed}"));
+                if committed >= number {
+                    return told;
+                }
+            }
+            Told::Rejected(record) => told.push(format!("rejected {}", record.number)),
+            other => panic!("expected progress, got {other:?}"),
+        }
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_record_is_committed_when_it_is_confirmed_and_not_before() {
     let store = Store::in_memory().unwrap();
     let script = Script::default();
     let source = source(&store, &script);
-    let caller = Caller { connector: NAME.to_owned(), ..Caller::default() };
-    let open = SourceOpen { caller, ..SourceOpen::default() };
-    let policy = Policy::default();
-    let mut seat = source.open(open, &policy).await.unwrap();
-    seat.news.progress.wait_for(|progress| progress.demand_records >= 1).await.unwrap();
+    let Seat { said, mut news, .. } = opened(&source).await;
+    assert_eq!(until_committed(&mut news, 0).await, ["committed 0"]);
 
-    seat.said
-        .send(FromSource::Records { first_number: 1, records: vec![record(1)] })
-        .await
-        .unwrap();
-    sleep(Duration::from_secs(60)).await;
-    assert_eq!(seat.news.progress.borrow().committed, 0);
+    said.send(FromSource::Records { first_number: 1, records: vec![record(1)] }).await.unwrap();
+    let early = timeout(Duration::from_secs(60), until_committed(&mut news, 1)).await;
+    assert!(early.is_err(), "{early:?}");
     assert!(positions(&store).await.is_empty());
 
     script.confirm();
-    seat.news.progress.wait_for(|progress| progress.committed == 1).await.unwrap();
+    assert_eq!(until_committed(&mut news, 1).await, ["committed 1"]);
     assert_eq!(positions(&store).await, [1]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_is_rejected_before_a_commit_covers_it_however_many_are() {
+    const MANY: u64 = 200;
+    let store = Store::in_memory().unwrap();
+    let source = source(&store, &Script::default());
+    let Seat { said, mut news, .. } = opened(&source).await;
+    assert_eq!(until_committed(&mut news, 0).await, ["committed 0"]);
+
+    let undeclared = |offset| SourceRecord { topic: "/default/other".to_owned(), ..record(offset) };
+    let records = (1..=MANY).map(undeclared).collect();
+    said.send(FromSource::Records { first_number: 1, records }).await.unwrap();
+    // Nobody reads meanwhile: more than the queue of rejections takes wait.
+    sleep(Duration::from_secs(60)).await;
+    let told = until_committed(&mut news, MANY).await;
+
+    for number in 1..=MANY {
+        let rejected = told.iter().position(|told| *told == format!("rejected {number}"));
+        let covered = told.iter().position(|told| {
+            told.strip_prefix("committed ").is_some_and(|to| to.parse::<u64>().unwrap() >= number)
+        });
+        assert!(rejected.is_some() && rejected < covered, "{number}: {told:?}");
+    }
 }

@@ -129,7 +129,9 @@ impl Inner {
         });
         for at in before..number.min(last) {
             let place = self.session(epoch).sent[at as usize];
-            let settled = self.entry(place).settled;
+            let (settled, well) = (self.entry(place).settled, self.entry(place).fate == Fate::Well);
+            let knows = well || self.fails() || self.session(epoch).rejected.contains(&(at + 1));
+            self.require(knows, || format!("{place:?} is told to be committed before rejected"));
             self.require(settled, || format!("{place:?} is told to be committed, unconfirmed"));
             let partition = &mut self.partitions[place.partition];
             if !partition.positioned {

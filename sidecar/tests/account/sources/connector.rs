@@ -8,7 +8,7 @@ use danube_sidecar::{
     config::{Policy, Producer},
     refusal::Refusal,
     session::{Caller, Capabilities, Fault, FromSource, SourceOpen, SourceRecord},
-    source::{Progress, Seat, Source},
+    source::{Progress, Seat, Source, Told},
 };
 use danube_sidecar_core::publish;
 use rand::{Rng as _, rngs::StdRng};
@@ -127,13 +127,13 @@ impl<'a> Session<'a> {
             let may_send = self.may_send();
             tokio::select! {
                 biased;
-                Ok(()) = seat.news.progress.changed() => {
-                    let progress = *seat.news.progress.borrow_and_update();
-                    self.told(progress);
-                }
-                end = &mut seat.news.end => return self.ended(end.unwrap_or(None)),
-                Some(_) = seat.news.rejected.recv() => {}
-                Ok(_) = &mut seat.news.drain, if self.drains && !self.draining => self.draining = true,
+                told = seat.news.next() => match told {
+                    Told::Progress(progress) => self.told(progress),
+                    Told::Rejected(rejected) => self.rejected(rejected.number),
+                    Told::Drain(_) => self.draining |= self.drains,
+                    Told::Probe(_) => {}
+                    Told::End(end) => return self.ended(end),
+                },
                 _ = changes.changed(), if !may_send => {}
                 () = sleep(pause), if may_send => {
                     let frame = self.frame();
@@ -178,6 +178,10 @@ impl<'a> Session<'a> {
             format!("demand is {progress:?}, more than {most}")
         });
         ledger.told(self.epoch, progress.committed);
+    }
+
+    fn rejected(&mut self, number: u64) {
+        self.connector.ledger.lock().session(self.epoch).rejected.insert(number);
     }
 
     fn ended(&self, end: Option<Refusal>) -> Option<Refusal> {

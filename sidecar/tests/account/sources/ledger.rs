@@ -49,7 +49,9 @@ pub struct Session {
     pub sent: Vec<Place>,
     /// The connector knows that everything up to here is committed.
     pub told: u64,
-    /// That, when a newer session opened.
+    /// The numbers that the connector knows to be rejected.
+    pub rejected: HashSet<u64>,
+    /// What `told` was, when a newer session opened.
     pub told_before_next: Option<u64>,
     /// The last number that came to the broker.
     pub published: u64,
@@ -71,6 +73,7 @@ impl Session {
             sidecar,
             sent: Vec::new(),
             told: 0,
+            rejected: HashSet::new(),
             told_before_next: None,
             published: 0,
             in_flight: 0,

@@ -2,7 +2,7 @@ import contextlib
 import sqlite3
 from typing import Any, Dict, List, Optional
 
-from danube_connector import InvalidPayload, Record, Retry, Sink, Subscription, run
+from danube_connector import Busy, InvalidPayload, Record, Sink, Subscription, run
 
 
 class Orders(Sink):
@@ -19,8 +19,8 @@ class Orders(Sink):
             with self.db:
                 for record in records:
                     outcomes.append(self.insert(record))
-        except sqlite3.OperationalError as error:  # Nothing of it is written: all of it comes again.
-            raise Retry(str(error), code="DATABASE_BUSY", after=1) from error
+        except sqlite3.OperationalError as error:  # No fault of a record: all comes again.
+            raise Busy(str(error), code="DATABASE_BUSY", after=1) from error
         return outcomes
 
     def insert(self, record: Record) -> Optional[Exception]:

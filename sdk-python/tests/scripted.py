@@ -195,4 +195,4 @@ def failures(results: Any) -> List[tuple[int, int, str]]:
     return [(each.delivery_id, each.outcome, each.code) for each in results.failures]
 
 
-RETRY, REJECT, FILTERED = sink.OUTCOME_RETRY, sink.OUTCOME_REJECT, sink.OUTCOME_FILTERED
+RETRY, REJECT, FILTERED, BUSY = sink.OUTCOME_RETRY, sink.OUTCOME_REJECT, sink.OUTCOME_FILTERED, sink.OUTCOME_BUSY

@@ -1,17 +1,19 @@
 """The parts that need no sidecar."""
 
 import asyncio
+from datetime import timedelta
 
 import grpc
 import grpc.aio
 import pytest
 
 from connectors import numbered, source_record
-from danube_connector import ConfigError, InvalidPayload, Position, Record, RecordTooLarge, Retry, Sink, Source, SourceRecord, run
+from danube_connector import Busy, ConfigError, InvalidPayload, Position, Record, RecordTooLarge, Retry, Sink, Source, SourceRecord, run
 from danube_connector._address import grpc_target
 from danube_connector._changes import Changes
 from danube_connector._lanes import MOST, HeldLanes
 from danube_connector._outbox import Outbox
+from danube_connector._pause import Pause
 from danube_connector._reconnect import Reconnect
 from danube_connector._session import SINK, Session, SessionLost, Sidecar, Unreachable
 from danube_connector._status import status_of
@@ -86,15 +88,38 @@ def test_complaints_come_at_once_and_then_at_most_every_half_minute(caplog):
 def test_lanes_that_are_remembered_are_bounded():
     lanes = HeldLanes()
     for key in range(MOST):
-        lanes.hold(Record(b"", key=str(key)))
-    lanes.hold(Record(b"", key="last"))
-    assert lanes.admits(Record(b"", key="0")) and not lanes.admits(Record(b"", key="last"))
+        lanes.hold(Record(b"", key=str(key)), 1)
+    lanes.hold(Record(b"", key="last"), 1)
+    assert lanes.admits(Record(b"", key="0"), 2) and not lanes.admits(Record(b"", key="last"), 2)
 
 
 def test_lanes_are_of_a_topic():
     lanes = HeldLanes()
-    lanes.hold(Record(b"", topic="a", key="k"))
-    assert lanes.admits(Record(b"", topic="b", key="k"))
+    lanes.hold(Record(b"", topic="a", key="k"), 1)
+    assert lanes.admits(Record(b"", topic="b", key="k"), 2)
+
+
+def test_what_was_in_hand_when_a_lane_was_held_does_not_open_it():
+    lanes = HeldLanes()
+    lanes.hold(Record(b"", key="k", attempt=2), 5)
+    assert not lanes.admits(Record(b"", key="k", attempt=2), 5)
+    assert lanes.admits(Record(b"", key="k", attempt=3), 6)
+
+
+def test_a_pause_is_never_shortened_and_says_what_is_left_of_it(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr("danube_connector._pause.time.monotonic", lambda: now[0])
+    pause = Pause()
+    assert pause.left() is None
+    pause.begin(Busy("later", code="LIMIT", after=2))
+    pause.begin(Busy("sooner", after=1))
+    now[0] = 0.5
+    left = pause.left()
+    assert (left.message, left.code, left.after) == ("later", "LIMIT", timedelta(seconds=1.5))
+    now[0] = 2.0
+    assert pause.left() is None
+    pause.begin(Busy())
+    assert pause.left().after == timedelta(seconds=1)
 
 
 def test_a_message_is_cut_and_always_valid():

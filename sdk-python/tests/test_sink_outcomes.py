@@ -1,10 +1,12 @@
 """What a sink answers for its records."""
 
+import asyncio
+
 import pytest
 
 from connectors import Batches, Singly
-from danube_connector import Fatal, Filtered, Reject, Retry
-from scripted import FILTERED, REJECT, RETRY, ScriptedSidecar, failures, ranges, record, running, scenario
+from danube_connector import Busy, Fatal, Filtered, Reject, Retry
+from scripted import BUSY, FILTERED, REJECT, RETRY, ScriptedSidecar, failures, ranges, record, running, scenario
 
 KINDS = pytest.mark.parametrize("kind", [Singly, Batches])
 
@@ -29,7 +31,7 @@ async def test_what_is_written_is_answered_as_a_range(kind):
 async def test_each_outcome_is_answered_once_and_no_range_covers_a_failure(kind):
     sink = kind()
     sink.raises = {
-        "b": Retry("busy", code="BUSY", after=1.5),
+        "b": Retry("locked", code="LOCKED", after=1.5),
         "c": Reject("wrong", code="WRONG"),
         "d": Filtered(),
         "e": ValueError("odd"),
@@ -37,14 +39,14 @@ async def test_each_outcome_is_answered_once_and_no_range_covers_a_failure(kind)
     results = await answers(sink, *(record(text) for text in "abcdef"))
     assert ranges(results) == [(1, 1), (6, 6)]
     assert failures(results) == [
-        (2, RETRY, "BUSY"),
+        (2, RETRY, "LOCKED"),
         (3, REJECT, "WRONG"),
         (4, FILTERED, "FILTERED"),
         (5, RETRY, "EXCEPTION"),
     ]
     assert results.failures[0].retry_after.ToMilliseconds() == 1500
     assert not results.failures[3].HasField("retry_after")
-    assert [failure.message for failure in results.failures] == ["busy", "wrong", "", "odd"]
+    assert [failure.message for failure in results.failures] == ["locked", "wrong", "", "odd"]
 
 
 @KINDS
@@ -113,6 +115,59 @@ async def test_records_behind_a_retried_one_of_their_key_are_held_until_it_comes
         await session.batch(record("a1", key="a", attempt=2), record("a2", key="a", attempt=2), record("a3", key="a"))
         assert ranges(await session.receive("results")) == [(5, 7)]
     assert [each.text() for each in sink.records] == ["a1", "b1", "none", "a1", "a2", "a3"]
+
+
+@KINDS
+@scenario
+async def test_behind_a_busy_record_all_in_hand_is_handed_back_without_a_call_until_the_pause_is_over(kind):
+    sink = kind()
+    sink.raises = {"a": Busy("429 Too Many Requests", code="RATE_LIMIT", after=0.6)}
+    gate = sink.gate("a")
+    async with ScriptedSidecar() as sidecar, running(sink, sidecar):
+        session = await sidecar.open()
+        await session.batch(record("a", key="k"))
+        await gate.reached()
+        await session.batch(record("b"), record("c", key="k"))
+        gate.open()
+        results = await session.receive("results")
+        assert failures(results) == [(1, BUSY, "RATE_LIMIT")]
+        assert results.failures[0].retry_after.ToMilliseconds() == 600
+        results = await session.receive("results")
+        assert failures(results) == [(2, BUSY, "RATE_LIMIT"), (3, BUSY, "RATE_LIMIT")]
+        assert 0 < results.failures[1].retry_after.ToMilliseconds() <= 600
+        assert [each.text() for each in sink.records] == ["a"]
+        await asyncio.sleep(0.6)
+        # What was sent before the sidecar heard of it must not overtake what comes again.
+        await session.batch(record("d", key="k"), record("e"))
+        results = await session.receive("results")
+        assert (ranges(results), failures(results)) == ([(5, 5)], [(4, RETRY, "HELD")])
+        await session.batch(record("a", key="k", attempt=2), record("b", attempt=2), record("c", key="k", attempt=2))
+        assert ranges(await session.receive("results")) == [(6, 8)]
+
+
+@scenario
+async def test_a_batch_that_raises_busy_is_busy_as_a_whole():
+    sink = Batches()
+    sink.breaks = Busy("in maintenance")
+    results = await answers(sink, record("a"), record("b"))
+    assert failures(results) == [(1, BUSY, "BUSY"), (2, BUSY, "BUSY")]
+    assert not results.failures[0].HasField("retry_after")
+
+
+@KINDS
+@scenario
+async def test_a_pause_outlives_the_session(kind):
+    sink = kind()
+    sink.raises = {"a": Busy(after=30)}
+    async with ScriptedSidecar() as sidecar, running(sink, sidecar):
+        session = await sidecar.open()
+        await session.batch(record("a"))
+        await session.receive("results")
+        session.end()
+        session = await sidecar.open()
+        await session.batch(record("b"))
+        assert failures(await session.receive("results")) == [(1, BUSY, "BUSY")]
+    assert [each.text() for each in sink.records] == ["a"]
 
 
 @KINDS

@@ -30,7 +30,7 @@ from .options import (
     Subscription,
     SubscriptionType,
 )
-from .outcomes import Fatal, Filtered, InvalidPayload, Outcome, Reject, Retry
+from .outcomes import Busy, Fatal, Filtered, InvalidPayload, Outcome, Reject, Retry
 from .records import Position, Record, Schema, SourceRecord
 from .running import run, serve
 from .sink import Sink
@@ -40,6 +40,7 @@ from .stop import Stop
 __version__ = "0.1.0"
 
 __all__ = [
+    "Busy",
     "ConfigError",
     "ConnectorError",
     "Emitter",

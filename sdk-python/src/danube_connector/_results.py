@@ -8,7 +8,7 @@ from typing import Any, Iterator, List, Optional
 from . import _wire
 from ._calls import text_of
 from ._text import message
-from .outcomes import Filtered, Outcome, Reject, Retry
+from .outcomes import Busy, Filtered, Outcome, Reject, Retry
 
 PATIENCE = 0.05
 """An answer waits this many seconds for company at most …"""
@@ -17,7 +17,11 @@ MOST_FAILURES = 1000
 
 HELD = Retry("an earlier record of the same key has to be written first", code="HELD")
 
-_OUTCOMES = ((Filtered, _wire.sink.OUTCOME_FILTERED), (Reject, _wire.sink.OUTCOME_REJECT))
+_OUTCOMES = (
+    (Filtered, _wire.sink.OUTCOME_FILTERED),
+    (Reject, _wire.sink.OUTCOME_REJECT),
+    (Busy, _wire.sink.OUTCOME_BUSY),
+)
 
 
 def outcome_of(error: Optional[BaseException]) -> Optional[Outcome]:
@@ -75,6 +79,6 @@ def _failure(delivery_id: int, outcome: Outcome) -> Any:
     failure = _wire.sink.SinkFailure(
         delivery_id=delivery_id, outcome=wire, code=message(outcome.code), message=message(outcome.message)
     )
-    if isinstance(outcome, Retry) and outcome.after is not None:
+    if isinstance(outcome, (Retry, Busy)) and outcome.after is not None:
         failure.retry_after.FromTimedelta(outcome.after)
     return failure

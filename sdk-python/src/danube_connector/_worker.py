@@ -11,10 +11,11 @@ from ._calls import Thread, call, error_of, leave, start
 from ._changes import Changes
 from ._convert import Delivery
 from ._lanes import HeldLanes
+from ._pause import Pause
 from ._results import HELD, Results, outcome_of
 from ._session import Session
 from ._text import message
-from .outcomes import Fatal, Outcome, Retry
+from .outcomes import Busy, Fatal, Outcome, Retry
 from .records import Record
 from .sink import Sink
 
@@ -37,6 +38,8 @@ class Worker:
         self._session: Optional[Session] = None
         self._batches: Deque[List[Delivery]] = deque()
         self._lanes = HeldLanes()
+        self._received = 0
+        self._pause = Pause()
         self._busy = False
         self.is_open = False
         """Whether the sink's `open` succeeded."""
@@ -58,6 +61,7 @@ class Worker:
     def take(self, batch: List[Delivery]) -> None:
         """Takes a batch in hand."""
         self._batches.append(batch)
+        self._received = batch[-1][0] if batch else self._received
         self._changes.notify()
 
     def is_idle(self) -> bool:
@@ -93,9 +97,9 @@ class Worker:
     async def _one_by_one(self, session: Session, batch: List[Delivery]) -> None:
         results = Results()
         for delivery_id, record in batch:
-            outcome: Optional[Outcome] = HELD
-            if self._lanes.admits(record):
-                outcome = outcome_of(await self._patiently(session, results, record))
+            outcome = self._pause.left() or self._held(delivery_id, record)
+            if outcome is None:
+                outcome = self._said(await self._patiently(session, results, record))
             if isinstance(outcome, Fatal):
                 await _send(session, results)
                 raise outcome
@@ -118,12 +122,13 @@ class Worker:
             await leave(writing, LEAVE_TIMEOUT)
 
     async def _at_once(self, session: Session, batch: List[Delivery]) -> None:
-        admitted = [self._lanes.admits(record) for _, record in batch]
-        outcomes = iter(await self._outcomes([record for (_, record), fit in zip(batch, admitted) if fit]))
+        busy = self._pause.left()
+        refusals = [busy or self._held(delivery_id, record) for delivery_id, record in batch]
+        outcomes = iter(await self._outcomes([record for (_, record), refusal in zip(batch, refusals) if refusal is None]))
         results = Results()
         fatal: Optional[Fatal] = None
-        for (delivery_id, record), fit in zip(batch, admitted):
-            outcome = outcome_of(next(outcomes)) if fit else HELD
+        for (delivery_id, record), refusal in zip(batch, refusals):
+            outcome = refusal or self._said(next(outcomes))
             if isinstance(outcome, Fatal):
                 fatal = outcome
             elif session.is_open:
@@ -146,9 +151,20 @@ class Worker:
         returned = writing.result()
         return [None] * len(records) if returned is None else _checked(returned, len(records))
 
+    def _held(self, delivery_id: int, record: Record) -> Optional[Outcome]:
+        """What is answered for a record that must not overtake another one; None: it may be written."""
+        return None if self._lanes.admits(record, delivery_id) else HELD
+
+    def _said(self, error: Optional[BaseException]) -> Optional[Outcome]:
+        """What the sink says of a record; where the external system is busy, it is left alone from now on."""
+        outcome = outcome_of(error)
+        if isinstance(outcome, Busy):
+            self._pause.begin(outcome)
+        return outcome
+
     def _settle(self, results: Results, delivery_id: int, record: Record, outcome: Optional[Outcome]) -> None:
-        if isinstance(outcome, Retry):
-            self._lanes.hold(record)
+        if isinstance(outcome, (Retry, Busy)):
+            self._lanes.hold(record, self._received)
         results.add(delivery_id, outcome)
 
 

@@ -15,7 +15,7 @@ Seconds = Union[int, float, timedelta]
 
 
 class Outcome(Exception):
-    """The base of `Retry`, `Reject`, `Filtered` and `Fatal`."""
+    """The base of `Retry`, `Busy`, `Reject`, `Filtered` and `Fatal`."""
 
     default_code = ""
 
@@ -32,6 +32,20 @@ class Retry(Outcome):
     """
 
     default_code = "RETRY"
+
+    def __init__(self, message: str = "", *, code: Optional[str] = None, after: Optional[Seconds] = None) -> None:
+        super().__init__(message, code=code)
+        self.after = seconds("after", after)
+
+
+class Busy(Outcome):
+    """The external system takes nothing at present, whatever the record: a rate limit (HTTP 429, 503), maintenance, a failover.
+
+    Never an attempt of a record. Nothing more is written until `after` has passed (1 s where it is not given): what is in hand
+    is handed back without a call, and the sidecar goes on with one small batch then.
+    """
+
+    default_code = "BUSY"
 
     def __init__(self, message: str = "", *, code: Optional[str] = None, after: Optional[Seconds] = None) -> None:
         super().__init__(message, code=code)

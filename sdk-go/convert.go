@@ -155,6 +155,8 @@ func wireFailure(deliveryID uint64, failed *Error) *pb.SinkFailure {
 		outcome = pb.Outcome_OUTCOME_REJECT
 	case OutcomeFiltered:
 		outcome = pb.Outcome_OUTCOME_FILTERED
+	case OutcomeBusy:
+		outcome = pb.Outcome_OUTCOME_BUSY
 	}
 	failure := &pb.SinkFailure{
 		DeliveryId: deliveryID,
@@ -162,7 +164,7 @@ func wireFailure(deliveryID uint64, failed *Error) *pb.SinkFailure {
 		Code:       shortened(failed.Code),
 		Message:    shortened(failed.Error()),
 	}
-	if outcome == pb.Outcome_OUTCOME_RETRY {
+	if outcome == pb.Outcome_OUTCOME_RETRY || outcome == pb.Outcome_OUTCOME_BUSY {
 		failure.RetryAfter = durationOrUnset(failed.RetryAfter)
 	}
 	return failure

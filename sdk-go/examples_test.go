@@ -16,7 +16,7 @@ import (
 )
 
 func TestTheExampleOfABatchSinkAnswersForEachRecord(t *testing.T) {
-	statuses := map[string]int{offer(3, "").GetDedupId(): 429, offer(5, "").GetDedupId(): 503, offer(6, "").GetDedupId(): 404}
+	statuses := map[string]int{offer(3, "").GetDedupId(): 500, offer(6, "").GetDedupId(): 404, offer(9, "").GetDedupId(): 429}
 	api := httptest.NewServer(http.HandlerFunc(func(answer http.ResponseWriter, request *http.Request) {
 		if status, ok := statuses[request.Header.Get("Idempotency-Key")]; ok {
 			answer.WriteHeader(status)
@@ -28,9 +28,9 @@ func TestTheExampleOfABatchSinkAnswersForEachRecord(t *testing.T) {
 	session, _ := sidecar.sink(t)
 	sinkOpened(t, session, `{"url": "`+api.URL+`"}`)
 	sendBatch(t, session, offer(1, `ada:{"id":1}`), offer(2, `no JSON`), offer(3, `ada:{"id":3}`), offer(4, `ada:{"id":4}`),
-		offer(5, `bob:{"id":5}`), offer(6, `eve:{"id":6}`), offer(7, `eve:{"test":true}`), offer(8, `eve:{"id":8}`))
-	isList(t, outcomes(t, session, 8), "1 WRITTEN", "2 REJECT NOT_JSON", "3 RETRY BUSY", "4 RETRY BEHIND", "5 RETRY API_DOWN",
-		"6 REJECT REFUSED", "7 FILTERED FILTERED", "8 WRITTEN")
+		offer(5, `bob:{"id":5}`), offer(6, `eve:{"id":6}`), offer(7, `eve:{"test":true}`), offer(8, `eve:{"id":8}`), offer(9, `joe:{"id":9}`), offer(10, `zoe:{"id":10}`))
+	isList(t, outcomes(t, session, 10), "1 WRITTEN", "2 REJECT NOT_JSON", "3 RETRY API_DOWN", "4 RETRY BEHIND", "5 WRITTEN",
+		"6 REJECT REFUSED", "7 FILTERED FILTERED", "8 WRITTEN", "9 BUSY BUSY", "10 BUSY BUSY")
 	sendProbe(t, session, 1)
 	if health := session.next(t).GetHealth(); health.GetStatus() != pb.Health_STATUS_HEALTHY {
 		t.Fatalf("unexpected: %v", health)

@@ -18,9 +18,12 @@ const (
 	OutcomeFiltered
 	// OutcomeFatal: the connector cannot go on. The run ends with this error.
 	OutcomeFatal
+	// OutcomeBusy: the external system takes nothing at present, whatever the record. Nothing more is
+	// written until RetryAfter has passed.
+	OutcomeBusy
 )
 
-// Error is an error with an outcome, as made by [Retry], [Reject], [Filtered] and [Fatal].
+// Error is an error with an outcome, as made by [Retry], [Busy], [Reject], [Filtered] and [Fatal].
 // It may be wrapped: the SDK finds it with errors.As. Any other error counts as a retry with
 // the code "EXCEPTION".
 type Error struct {
@@ -29,7 +32,7 @@ type Error struct {
 	// Code is a short constant in UPPER_SNAKE, for metrics and dead letters.
 	Code string
 	// RetryAfter is how long the sidecar waits at least before it offers the record again
-	// (OutcomeRetry only). Zero: the sidecar's backoff.
+	// (OutcomeRetry; zero: the sidecar's backoff), or how long nothing is written (OutcomeBusy; zero: 1 s).
 	RetryAfter time.Duration
 	// Err is the cause. Its text reaches the operator: it must hold no payload and no secret.
 	Err error
@@ -38,6 +41,14 @@ type Error struct {
 // Retry says that a record could not be written for now. Code: "RETRY".
 func Retry(err error) *Error {
 	return &Error{Outcome: OutcomeRetry, Code: "RETRY", Err: err}
+}
+
+// Busy says that the external system takes nothing at present, whatever the record: a rate limit (HTTP
+// 429, 503), maintenance, a failover. It is never an attempt of a record. Nothing more is written until
+// [Error.After] has passed, or 1 s: what is in hand is handed back without a call, and the sidecar goes
+// on with one small batch then. Code: "BUSY".
+func Busy(err error) *Error {
+	return &Error{Outcome: OutcomeBusy, Code: "BUSY", Err: err}
 }
 
 // Reject says that a record can never be written. Code: "REJECTED".
@@ -62,8 +73,8 @@ func (e *Error) WithCode(code string) *Error {
 	return e
 }
 
-// After sets how long the sidecar waits at least before it offers the record again, and
-// returns the error itself.
+// After sets how long the sidecar waits at least before it offers the record again, or how long the
+// external system is busy, and returns the error itself.
 func (e *Error) After(wait time.Duration) *Error {
 	e.RetryAfter = wait
 	return e

@@ -127,6 +127,28 @@ func TestTheMemoryOfLanesIsBounded(t *testing.T) {
 	}
 }
 
+func TestAPauseIsNeverShortenedAndSaysWhatIsLeftOfIt(t *testing.T) {
+	var pause pause
+	start := time.Now()
+	if pause.left(start) != nil {
+		t.Fatal("nobody was busy")
+	}
+	pause.begin(start, Busy(errors.New("later")).WithCode("LIMIT").After(2*time.Second))
+	pause.begin(start, Busy(errors.New("sooner")).After(time.Second))
+	left := pause.left(start.Add(500 * time.Millisecond))
+	if left == nil || left.Code != "LIMIT" || left.Error() != "later" || left.RetryAfter != 1500*time.Millisecond {
+		t.Fatalf("unexpected: %v", left)
+	}
+	over := start.Add(2 * time.Second)
+	if pause.left(over) != nil {
+		t.Fatal("the time is over")
+	}
+	pause.begin(over, Busy(errors.New("for now")))
+	if left := pause.left(over); left == nil || left.RetryAfter != time.Second {
+		t.Fatalf("unexpected: %v", left)
+	}
+}
+
 func testPace() (*pace, *bytes.Buffer) {
 	var log bytes.Buffer
 	return &pace{log: slog.New(slog.NewTextHandler(&log, nil)), address: "http://here:1"}, &log

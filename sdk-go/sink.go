@@ -10,11 +10,12 @@ import (
 // Sink writes records one at a time. It may also be an [Opener], a [HealthChecker] and a [Closer].
 type Sink interface {
 	// Process writes a record. Nil means that it is durable in the external system. Other
-	// answers are made with [Retry], [Reject], [Filtered] and [Fatal]; any other error is a
+	// answers are made with [Retry], [Busy], [Reject], [Filtered] and [Fatal]; any other error is a
 	// retry with the code "EXCEPTION". The context is cancelled when the stop timeout is over.
 	//
 	// After a retry, records of the same topic and key that are already in hand are held back
-	// until the sidecar offers the failed one again.
+	// until the sidecar offers the failed one again. After a [Busy] it is not called until the time
+	// that it asked for has passed.
 	Process(ctx context.Context, record Record) error
 }
 
@@ -50,7 +51,8 @@ func runSink(ctx context.Context, connector any, writer sinkWriter, options Sink
 	if err != nil {
 		return err
 	}
-	session := func() error { return runSinkSession(run, writer, open) }
+	pause := &pause{}
+	session := func() error { return runSinkSession(run, writer, pause, open) }
 	stopped := func() bool { return run.life.stopping.Err() != nil }
 	return run.finish(run.keep(session, stopped))
 }

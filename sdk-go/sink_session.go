@@ -44,6 +44,7 @@ type sinkSession struct {
 	// What the call shares with the session.
 	answers  answers
 	lanes    heldLanes
+	pause    *pause
 	received atomic.Uint64
 	failures failureLog
 }
@@ -54,7 +55,7 @@ type schemaKey struct {
 }
 
 // runSinkSession opens a session and serves it. Nil means that the sink was stopped and has nothing in hand.
-func runSinkSession(r *run, writer sinkWriter, open *pb.SinkOpen) error {
+func runSinkSession(r *run, writer sinkWriter, pause *pause, open *pb.SinkOpen) error {
 	wire, opened, err := openSinkWire(r.life.stopping, r, open)
 	if err != nil {
 		return err
@@ -81,6 +82,7 @@ func runSinkSession(r *run, writer sinkWriter, open *pb.SinkOpen) error {
 		flushAt:  time.NewTimer(answerWithin),
 		answers:  newAnswers(),
 		lanes:    newHeldLanes(),
+		pause:    pause,
 		failures: failureLog{log: r.log},
 	}
 	// It runs only while answers wait.
@@ -270,6 +272,11 @@ func (s *sinkSession) isOver() bool {
 
 // admits tells whether the connector may have a record. One that it may not have is answered.
 func (s *sinkSession) admits(record *Record) bool {
+	if busy := s.pause.left(time.Now()); busy != nil {
+		s.lanes.hold(record, s.received.Load())
+		s.answers.add(record.deliveryID, busy)
+		return false
+	}
 	if s.lanes.admits(record) {
 		return true
 	}
@@ -289,8 +296,11 @@ func (s *sinkSession) settle(record *Record, err error) error {
 		return nil
 	}
 	failed := outcomeOf(err)
-	if failed.Outcome == OutcomeFatal {
+	switch failed.Outcome {
+	case OutcomeFatal:
 		return err
+	case OutcomeBusy:
+		s.pause.begin(time.Now(), failed)
 	}
 	if failed.Outcome != OutcomeReject && failed.Outcome != OutcomeFiltered {
 		s.lanes.hold(record, s.received.Load())

@@ -15,7 +15,9 @@ func byWord(record connector.Record) error {
 	cause := errors.New("because of " + string(record.Payload))
 	switch string(record.Payload) {
 	case "retry":
-		return connector.Retry(cause).WithCode("BUSY").After(1500 * time.Millisecond)
+		return connector.Retry(cause).WithCode("LOCKED").After(1500 * time.Millisecond)
+	case "busy":
+		return connector.Busy(cause).WithCode("LIMIT").After(600 * time.Millisecond)
 	case "reject":
 		return fmt.Errorf("wrapped: %w", connector.Reject(cause).WithCode("BAD"))
 	case "filter":
@@ -44,7 +46,7 @@ func TestEveryRecordIsAnsweredOnceWithItsOutcome(t *testing.T) {
 				offer(6, "plain"), offer(7, "c"), offer(9, "d"))
 			sendBatch(t, session, offer(10, "e"))
 
-			isList(t, outcomes(t, session, 9), "1 WRITTEN", "2 WRITTEN", "3 RETRY BUSY", "4 REJECT BAD",
+			isList(t, outcomes(t, session, 9), "1 WRITTEN", "2 WRITTEN", "3 RETRY LOCKED", "4 REJECT BAD",
 				"5 FILTERED FILTERED", "6 RETRY EXCEPTION", "7 WRITTEN", "9 WRITTEN", "10 WRITTEN")
 		})
 	}
@@ -83,7 +85,7 @@ func TestRecordsBehindARetryAreHeldUntilItIsOfferedAgain(t *testing.T) {
 	failing := offer(1, "k:retry")
 	sendBatch(t, session, failing, offer(2, "k:behind"), offer(3, "other:free"), offer(4, "keyless"))
 	sendBatch(t, session, offer(5, "k:behind too"))
-	isList(t, outcomes(t, session, 4), "1 RETRY BUSY", "2 RETRY HELD", "3 WRITTEN", "4 WRITTEN")
+	isList(t, outcomes(t, session, 4), "1 RETRY LOCKED", "2 RETRY HELD", "3 WRITTEN", "4 WRITTEN")
 	isList(t, outcomes(t, session, 1), "5 RETRY HELD")
 
 	mended := again(6, failing)
@@ -94,6 +96,62 @@ func TestRecordsBehindARetryAreHeldUntilItIsOfferedAgain(t *testing.T) {
 		"process behind", "process new")
 }
 
+func TestBehindABusyRecordAllInHandIsHandedBackWithoutACallUntilThePauseIsOver(t *testing.T) {
+	for _, mode := range []string{"single", "batch"} {
+		t.Run(mode, func(t *testing.T) {
+			sidecar, sink := newSidecar(t), newSink()
+			sink.answer = byWord
+			if mode == "single" {
+				startSink(t, sink, sinkOptions(sidecar.address))
+			} else {
+				startBatchSink(t, &batchSink{testSink: sink}, sinkOptions(sidecar.address))
+			}
+			session := sidecar.openedSink(t)
+			busy := offer(1, "k:busy")
+			sendBatch(t, session, busy)
+			sendBatch(t, session, offer(2, "b"), offer(3, "k:c"))
+			failures := nextResults(t, session).GetFailures()
+			for len(failures) < 3 {
+				failures = append(failures, nextResults(t, session).GetFailures()...)
+			}
+			if after := failures[0].GetRetryAfter().AsDuration(); after != 600*time.Millisecond {
+				t.Errorf("retry_after is %v", after)
+			}
+			for _, failure := range failures {
+				after := failure.GetRetryAfter().AsDuration()
+				if failure.GetOutcome() != pb.Outcome_OUTCOME_BUSY || failure.GetCode() != "LIMIT" || after <= 0 || after > 600*time.Millisecond {
+					t.Errorf("unexpected: %v", failure)
+				}
+			}
+			sink.is(t, "open session 7 {}", "process busy")
+
+			time.Sleep(600 * time.Millisecond)
+			// What was sent before the sidecar heard of it must not overtake what comes again.
+			sendBatch(t, session, offer(4, "k:d"), offer(5, "e"))
+			isList(t, outcomes(t, session, 2), "4 RETRY HELD", "5 WRITTEN")
+			mended := again(6, busy)
+			mended.Payload = []byte("mended")
+			sendBatch(t, session, mended, again(7, offer(2, "b")), again(8, offer(3, "k:c")))
+			isList(t, outcomes(t, session, 3), "6 WRITTEN", "7 WRITTEN", "8 WRITTEN")
+		})
+	}
+}
+
+func TestAPauseOutlivesTheSession(t *testing.T) {
+	sidecar, sink := newSidecar(t), newSink()
+	sink.answer = func(connector.Record) error { return connector.Busy(errors.New("in maintenance")).After(time.Hour) }
+	startSink(t, sink, sinkOptions(sidecar.address))
+	session := sidecar.openedSink(t)
+	sendBatch(t, session, offer(1, "a"))
+	isList(t, outcomes(t, session, 1), "1 BUSY BUSY")
+	session.end <- nil
+
+	session = sidecar.openedSink(t)
+	sendBatch(t, session, offer(1, "b"))
+	isList(t, outcomes(t, session, 1), "1 BUSY BUSY")
+	sink.is(t, "open session 7 {}", "process a")
+}
+
 func TestABatchMayNotOvertakeARetryOfAnEarlierBatch(t *testing.T) {
 	sidecar, sink := newSidecar(t), newSink()
 	sink.answer = byWord
@@ -102,7 +160,7 @@ func TestABatchMayNotOvertakeARetryOfAnEarlierBatch(t *testing.T) {
 	sendBatch(t, session, offer(1, "k:retry"), offer(2, "k:same batch"))
 	sendBatch(t, session, offer(3, "k:next batch"), offer(4, "other:free"))
 
-	isList(t, outcomes(t, session, 2), "1 RETRY BUSY", "2 WRITTEN")
+	isList(t, outcomes(t, session, 2), "1 RETRY LOCKED", "2 WRITTEN")
 	isList(t, outcomes(t, session, 2), "3 RETRY HELD", "4 WRITTEN")
 }
 

@@ -43,6 +43,8 @@ func (s sink) Process(ctx context.Context, record connector.Record) error {
 		return connector.Retry(errors.New("told to retry")).WithCode("TOLD_TO")
 	case word == "retry-after" && first:
 		return connector.Retry(errors.New("told to retry")).WithCode("TOLD_TO").After(milliseconds(number))
+	case word == "busy" && first:
+		return connector.Busy(errors.New("told to be busy")).WithCode("TOLD_TO").After(milliseconds(number))
 	case word == "filter":
 		return connector.Filtered("told to filter").WithCode("TOLD_TO")
 	case word == "error" && first:

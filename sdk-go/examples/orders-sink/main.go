@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log"
 	"net/http"
+	"strconv"
 	"time"
 
 	connector "github.com/danube-messaging/danube-sidecar/sdk-go"
@@ -32,6 +33,10 @@ func (o *orders) ProcessBatch(ctx context.Context, records []connector.Record) [
 			continue
 		}
 		answers[i] = o.post(ctx, record)
+		if is(answers[i], connector.OutcomeBusy) { // The API wants to be left alone: the rest comes again, too.
+			copy(answers[i:], connector.ForAll(len(records)-i, answers[i]))
+			break
+		}
 		if record.Key != nil && comesAgain(answers[i]) {
 			waiting[*record.Key] = true
 		}
@@ -59,15 +64,16 @@ func (o *orders) post(ctx context.Context, record connector.Record) error {
 		return err // A retry, code EXCEPTION.
 	}
 	_ = response.Body.Close()
-	return outcome(response.StatusCode)
+	return outcome(response.StatusCode, response.Header.Get("Retry-After"))
 }
 
-func outcome(status int) error {
+func outcome(status int, retryAfter string) error {
 	switch {
 	case status < 300:
 		return nil
-	case status == http.StatusTooManyRequests:
-		return connector.Retry(errors.New("the API is busy")).WithCode("BUSY").After(5 * time.Second)
+	case status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable:
+		seconds, _ := strconv.Atoi(retryAfter) // 0: a second.
+		return connector.Busy(fmt.Errorf("the API answers %d", status)).After(time.Duration(seconds) * time.Second)
 	case status >= 500:
 		return connector.Retry(fmt.Errorf("the API answers %d", status)).WithCode("API_DOWN")
 	default:
@@ -79,6 +85,11 @@ func outcome(status int) error {
 func comesAgain(answer error) bool {
 	var named *connector.Error
 	return answer != nil && (!errors.As(answer, &named) || named.Outcome == connector.OutcomeRetry)
+}
+
+func is(answer error, outcome connector.Outcome) bool {
+	var named *connector.Error
+	return errors.As(answer, &named) && named.Outcome == outcome
 }
 
 func (o *orders) HealthCheck(ctx context.Context) error {

@@ -2,6 +2,7 @@
 
 import { setTimeout as sleep } from "node:timers/promises";
 import {
+  Busy,
   Fatal,
   Filtered,
   Reject,
@@ -31,6 +32,7 @@ async function obey(record: SinkRecord): Promise<void> {
   if (word === "fatal") throw new Fatal("told to be fatal", { code });
   if (word === "retry" && first) throw new Retry("told to retry", { code });
   if (word === "retry-after" && first) throw new Retry("told to retry", { code, after: Number(argument) });
+  if (word === "busy" && first) throw new Busy("told to be busy", { code, after: Number(argument) });
   if (word === "error" && first) throw new Error("told to throw");
   if (word === "slow") await sleep(Number(argument));
   append(`written ${record.dedupId} ${record.attempt} ${record.schema?.subject ?? "-"}`);

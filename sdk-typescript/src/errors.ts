@@ -12,7 +12,13 @@ export interface RetryOptions extends FailureOptions {
   after?: number;
 }
 
-/** What {@link Retry}, {@link Reject}, {@link Filtered} and {@link Fatal} have in common. */
+/** Options of {@link Busy}. */
+export interface BusyOptions extends FailureOptions {
+  /** How many milliseconds nothing is written. Default: 1000. */
+  after?: number;
+}
+
+/** What {@link Retry}, {@link Busy}, {@link Reject}, {@link Filtered} and {@link Fatal} have in common. */
 export abstract class ConnectorError extends Error {
   /** A short constant in UPPER_SNAKE, for metrics and dead letters. */
   readonly code: string;
@@ -33,12 +39,31 @@ export class Retry extends ConnectorError {
   /** Throws a RangeError where `after` is no time to wait. */
   constructor(message: string, options: RetryOptions = {}) {
     super(message, options.code ?? "RETRY", options);
-    const { after } = options;
-    if (after !== undefined && !(after >= 0 && after <= Number.MAX_SAFE_INTEGER)) {
-      throw new RangeError(`Retry: after is ${after}: expected milliseconds, 0 or more`);
-    }
-    this.after = after;
+    this.after = wait("Retry", options.after);
   }
+}
+
+/**
+ * The external system takes nothing at present, whatever the record: a rate limit (HTTP 429, 503),
+ * maintenance, a failover. Never an attempt of a record. Nothing more is written until `after` has passed:
+ * what is in hand is handed back without a call, and the sidecar goes on with one small batch then.
+ */
+export class Busy extends ConnectorError {
+  /** How many milliseconds nothing is written; undefined: 1000. */
+  readonly after: number | undefined;
+
+  /** Throws a RangeError where `after` is no time to wait. */
+  constructor(message: string, options: BusyOptions = {}) {
+    super(message, options.code ?? "BUSY", options);
+    this.after = wait("Busy", options.after);
+  }
+}
+
+function wait(what: string, after: number | undefined): number | undefined {
+  if (after !== undefined && !(after >= 0 && after <= Number.MAX_SAFE_INTEGER)) {
+    throw new RangeError(`${what}: after is ${after}: expected milliseconds, 0 or more`);
+  }
+  return after;
 }
 
 /** The record can never be written: it becomes a dead letter. */

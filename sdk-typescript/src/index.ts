@@ -4,6 +4,7 @@
  * {@link runSink} writes records from Danube to an external system; {@link runSource} reads them from one.
  */
 export {
+  Busy,
   ConnectorError,
   Fatal,
   Filtered,
@@ -12,6 +13,7 @@ export {
   Reject,
   Retry,
   SourceStopped,
+  type BusyOptions,
   type FailureOptions,
   type RetryOptions,
 } from "./errors.js";

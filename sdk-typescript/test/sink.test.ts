@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Fatal, Filtered, Reject, Retry, runSink, type Outcome, type SinkRecord } from "../src/index.js";
+import { setTimeout as sleep } from "node:timers/promises";
+import { Outcome as WireOutcome } from "../src/gen/danube/connector/v1/sink.js";
+import { Busy, Fatal, Filtered, Reject, Retry, runSink, type Outcome, type SinkRecord } from "../src/index.js";
 import { answers, offer, stage } from "./support/sidecar.js";
 import { Gate, Journal } from "./support/wait.js";
 
@@ -10,7 +12,9 @@ const allWritten = (records: SinkRecord[]): Outcome[] => records.map(() => "writ
 function obey(record: SinkRecord): Outcome {
   switch (record.text()) {
     case "retry":
-      return new Retry("busy", { code: "BUSY", after: 1500 });
+      return new Retry("locked", { code: "LOCKED", after: 1500 });
+    case "busy":
+      return new Busy("429 Too Many Requests", { code: "LIMIT", after: 600 });
     case "reject":
       return new Reject("bad", { code: "BAD" });
     case "filter":
@@ -42,7 +46,7 @@ for (const [how, sink] of [
 
     assert.deepEqual(
       [...(await answers(call, 6))].sort(([a], [b]) => a - b).map(([, what]) => what),
-      ["written", "REJECT BAD", "written", "FILTERED UNWANTED", "RETRY EXCEPTION", "RETRY BUSY"],
+      ["written", "REJECT BAD", "written", "FILTERED UNWANTED", "RETRY EXCEPTION", "RETRY LOCKED"],
     );
     stop();
     assert.ok((await call.next()).drained);
@@ -69,7 +73,7 @@ test("written records share a range only where their ids follow each other", asy
   );
   const [failure] = results?.failures ?? [];
   assert.deepEqual(failure?.retryAfter, { seconds: 1n, nanos: 500_000_000 });
-  assert.equal(failure?.message, "busy");
+  assert.equal(failure?.message, "locked");
 });
 
 test("what a batch function throws is the outcome of every record", async (t) => {
@@ -121,7 +125,7 @@ for (const [how, single] of [
     call.send({ batch: { records: [offer(5, "", { key: "a" }), offer(6, "", elsewhere)] } });
 
     assert.deepEqual(Object.fromEntries(await answers(call, 6)), {
-      1: "RETRY BUSY",
+      1: "RETRY LOCKED",
       2: "RETRY HELD",
       3: "written",
       4: "written",
@@ -133,6 +137,59 @@ for (const [how, single] of [
     assert.deepEqual(seen.lines, ["11", "31", "41", "61", "72", "81"]);
   });
 }
+
+for (const [how, single] of [
+  ["one at a time", true],
+  ["in batches", false],
+] as const) {
+  test(`behind a busy record all in hand is handed back, ${how}, without a call until the pause is over`, async (t) => {
+    const { sidecar, options } = await stage(t);
+    const seen = new Journal();
+    const note = (record: SinkRecord): Outcome => {
+      seen.write(record.text());
+      return obey(record);
+    };
+    const processBatch = (records: SinkRecord[]): Outcome[] => records.map(note);
+    void runSink(single ? { process: (record) => void throwing(note(record)) } : { processBatch }, options);
+    const call = await sidecar.openSink();
+    call.send({ batch: { records: [offer(1, "busy", { key: "k" })] } });
+    call.send({ batch: { records: [offer(2, "b"), offer(3, "c", { key: "k" })] } });
+    const failures = [];
+    while (failures.length < 3) failures.push(...((await call.next()).results?.failures ?? []));
+
+    assert.deepEqual(failures[0]?.retryAfter, { seconds: 0n, nanos: 600_000_000 });
+    for (const failure of failures) {
+      assert.deepEqual([failure.outcome, failure.code], [WireOutcome.OUTCOME_BUSY, "LIMIT"]);
+      assert.ok(failure.retryAfter !== undefined && failure.retryAfter.nanos > 0);
+    }
+    assert.deepEqual(seen.lines, ["busy"]);
+
+    await sleep(600);
+    // What was sent before the sidecar heard of it must not overtake what comes again.
+    call.send({ batch: { records: [offer(4, "d", { key: "k" }), offer(5, "e")] } });
+    assert.deepEqual(Object.fromEntries(await answers(call, 2)), { 4: "RETRY HELD", 5: "written" });
+    const again = [offer(6, "a", { key: "k", attempt: 2 }), offer(7, "c", { key: "k", attempt: 2 })];
+    call.send({ batch: { records: again } });
+    assert.deepEqual([...(await answers(call, 2)).values()], ["written", "written"]);
+  });
+}
+
+test("a pause outlives the session", async (t) => {
+  const { sidecar, options } = await stage(t);
+  let calls = 0;
+  const process = (): void => {
+    calls += 1;
+    throw new Busy("in maintenance", { after: 3_600_000 });
+  };
+  void runSink({ process }, options);
+  for (let session = 1; session <= 2; session += 1) {
+    const call = await sidecar.openSink();
+    call.send({ batch: { records: [offer(1)] } });
+    assert.deepEqual([...(await answers(call, 1)).values()], ["BUSY BUSY"]);
+    call.end();
+  }
+  assert.equal(calls, 1);
+});
 
 function throwing(outcome: Outcome): void {
   if (outcome !== "written") throw outcome;

@@ -5,10 +5,11 @@ import { targetOf } from "../src/address.js";
 import { Changes } from "../src/changes.js";
 import { SourceServiceRunRequest } from "../src/gen/danube/connector/v1/source.js";
 import { HealthCheck } from "../src/health.js";
-import { Retry, SinkRecord, VERSION } from "../src/index.js";
+import { Busy, Retry, SinkRecord, VERSION } from "../src/index.js";
 import { backoff, Patience } from "../src/patience.js";
 import { SidecarError } from "../src/sidecar-error.js";
 import { HeldLanes } from "../src/sink/lanes.js";
+import { Pause } from "../src/sink/pause.js";
 import { encoded, recordsFrame } from "../src/source/convert.js";
 import { Outbox, type Entry } from "../src/source/outbox.js";
 import { shortened } from "../src/text.js";
@@ -122,16 +123,36 @@ test("waiting for a condition has a limit", async () => {
 
 test("the memory of held lanes is bounded", () => {
   const lanes = new HeldLanes();
-  for (let key = 0; key <= 10_000; key += 1) lanes.hold(new SinkRecord({ key: String(key) }));
-  assert.ok(lanes.admits(new SinkRecord({ key: "0" })));
-  assert.ok(!lanes.admits(new SinkRecord({ key: "10000" })));
+  for (let key = 0; key <= 10_000; key += 1) lanes.hold(new SinkRecord({ key: String(key) }), 1n);
+  assert.ok(lanes.admits(new SinkRecord({ key: "0" }), 2n));
+  assert.ok(!lanes.admits(new SinkRecord({ key: "10000" }), 2n));
 });
 
 test("lanes of different topics and keys do not meet", () => {
   const lanes = new HeldLanes();
-  lanes.hold(new SinkRecord({ topic: "/default/a", key: "b" }));
-  assert.ok(lanes.admits(new SinkRecord({ topic: "/default/ab", key: "" })));
-  assert.ok(lanes.admits(new SinkRecord({ topic: "/default/a" })));
+  lanes.hold(new SinkRecord({ topic: "/default/a", key: "b" }), 1n);
+  assert.ok(lanes.admits(new SinkRecord({ topic: "/default/ab", key: "" }), 2n));
+  assert.ok(lanes.admits(new SinkRecord({ topic: "/default/a" }), 2n));
+});
+
+test("what was in hand when a lane was held does not open it", () => {
+  const lanes = new HeldLanes();
+  lanes.hold(new SinkRecord({ key: "k", attempt: 2 }), 5n);
+  assert.ok(!lanes.admits(new SinkRecord({ key: "k", attempt: 2 }), 5n));
+  assert.ok(lanes.admits(new SinkRecord({ key: "k", attempt: 3 }), 6n));
+});
+
+test("a pause is never shortened, and says what is left of it", () => {
+  const pause = new Pause();
+  assert.equal(pause.left(0), undefined);
+  pause.begin(new Busy("later", { code: "LIMIT", after: 2000 }), 0);
+  pause.begin(new Busy("sooner", { after: 1000 }), 0);
+  const left = pause.left(500);
+  assert.deepEqual([left?.message, left?.code, left?.after], ["later", "LIMIT", 1500]);
+  assert.equal(pause.left(2000), undefined);
+  pause.begin(new Busy("for now"), 2000);
+  assert.equal(pause.left(2000)?.after, 1000);
+  assert.throws(() => new Busy("never", { after: -1 }), RangeError);
 });
 
 test("records that are encoded once make the frame that the generated code makes", () => {

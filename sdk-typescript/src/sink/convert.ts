@@ -10,7 +10,8 @@ import {
   type SinkFailure,
   type SinkRecord as WireRecord,
 } from "../gen/danube/connector/v1/sink.js";
-import { Filtered, Reject, Retry } from "../errors.js";
+import type { Duration } from "../gen/google/protobuf/duration.js";
+import { Busy, Filtered, Reject, Retry } from "../errors.js";
 import { connectorName } from "../options.js";
 import { codeOf, shortened } from "../text.js";
 import { duration } from "../time.js";
@@ -91,7 +92,7 @@ export function schema({ ref, subject, type, definition }: WireSchema): Schema |
 }
 
 /** Whether what was thrown means that the record is to be offered again. */
-export function isRetry(error: Error): boolean {
+export function comesAgain(error: Error): boolean {
   return !(error instanceof Reject || error instanceof Filtered);
 }
 
@@ -100,13 +101,19 @@ export function failure(deliveryId: bigint, error: Error): SinkFailure {
   return {
     deliveryId,
     outcome: outcome(error),
-    retryAfter: error instanceof Retry && error.after !== undefined ? duration(error.after) : undefined,
+    retryAfter: retryAfter(error),
     code: codeOf(error),
     message: shortened(error.message),
   };
 }
 
+function retryAfter(error: Error): Duration | undefined {
+  const waits = error instanceof Retry || error instanceof Busy;
+  return waits && error.after !== undefined ? duration(error.after) : undefined;
+}
+
 function outcome(error: Error): WireOutcome {
+  if (error instanceof Busy) return WireOutcome.OUTCOME_BUSY;
   if (error instanceof Reject) return WireOutcome.OUTCOME_REJECT;
   if (error instanceof Filtered) return WireOutcome.OUTCOME_FILTERED;
   return WireOutcome.OUTCOME_RETRY;

@@ -12,24 +12,35 @@ const MOST = 10_000;
  * The lanes (topic and key) whose last record has to be offered again.
  *
  * The sidecar holds back what follows a record that is retried; but what it had already sent when it heard
- * of it is in hand, and must not overtake.
+ * of it is in hand, and must not overtake. With each lane stands the last delivery that was in hand when it
+ * was held first.
  */
 export class HeldLanes {
-  private readonly held = new Set<string>();
+  private readonly held = new Map<string, bigint>();
 
-  /** The record is to be retried: hold what follows in its lane. A record without a key holds nobody. */
-  hold(record: SinkRecord): void {
+  /**
+   * The record is to come again: hold what follows in its lane. A record without a key holds nobody. `inHand`
+   * is the last delivery that was received.
+   */
+  hold(record: SinkRecord, inHand: bigint): void {
     if (record.key === undefined) return;
     if (this.held.size >= MOST) this.held.clear();
-    this.held.add(lane(record.topic, record.key));
+    const name = lane(record.topic, record.key);
+    if (!this.held.has(name)) this.held.set(name, inHand);
   }
 
-  /** Whether the record may be written. One that is offered again opens its lane: the sidecar decides what comes first. */
-  admits(record: SinkRecord): boolean {
+  /**
+   * Whether the record may be written. One that is offered again opens its lane: the sidecar decides what comes
+   * first. What had been in hand before is no such offer, whatever its attempt.
+   */
+  admits(record: SinkRecord, id: bigint): boolean {
     if (this.held.size === 0 || record.key === undefined) return true;
     const name = lane(record.topic, record.key);
-    if (record.attempt > 1) this.held.delete(name);
-    return !this.held.has(name);
+    const inHand = this.held.get(name);
+    if (inHand === undefined) return true;
+    if (record.attempt === 1 || id <= inHand) return false;
+    this.held.delete(name);
+    return true;
   }
 }
 

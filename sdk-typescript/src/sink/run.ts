@@ -2,6 +2,7 @@
 
 import { Runtime } from "../runtime.js";
 import { openFrame } from "./convert.js";
+import { Pause } from "./pause.js";
 import { SinkSession } from "./session.js";
 import type { Sink, SinkOptions } from "./sink.js";
 
@@ -16,5 +17,6 @@ import type { Sink, SinkOptions } from "./sink.js";
 export async function runSink(sink: Sink, options: SinkOptions = {}): Promise<void> {
   const open = openFrame(options);
   const runtime = new Runtime(sink, options, "sink");
-  await runtime.run(() => SinkSession.run(sink, open, runtime));
+  const pause = new Pause();
+  await runtime.run(() => SinkSession.run(sink, open, runtime, pause));
 }

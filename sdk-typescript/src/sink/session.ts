@@ -16,6 +16,7 @@ import { asError } from "../text.js";
 import { breathe } from "../time.js";
 import * as convert from "./convert.js";
 import type { Schema } from "./record.js";
+import type { Pause } from "./pause.js";
 import { Report } from "./report.js";
 import type { Sink } from "./sink.js";
 import { Worker, type Offer } from "./worker.js";
@@ -38,14 +39,15 @@ export class SinkSession {
     private readonly stream: FrameStream<SinkServiceRunRequest, SinkServiceRunResponse>,
     sink: Sink,
     private readonly runtime: Runtime,
+    pause: Pause,
   ) {
-    this.worker = new Worker(sink, runtime, this.report);
+    this.worker = new Worker(sink, runtime, this.report, pause);
   }
 
   /**
    * Opens a session and serves until the sink stops or fails. Throws a SidecarError when the session is lost.
    */
-  static async run(sink: Sink, open: SinkServiceRunRequest, runtime: Runtime): Promise<void> {
+  static async run(sink: Sink, open: SinkServiceRunRequest, runtime: Runtime, pause: Pause): Promise<void> {
     const { stream, first } = await runtime.sidecar.dial(SinkServiceService.run, open, runtime.stop.signal);
     if (first.opened === undefined) {
       const error = SidecarError.protocol("its first frame is not `opened`");
@@ -53,7 +55,7 @@ export class SinkSession {
       throw error;
     }
     runtime.patience.opened(first.opened.sessionId);
-    await new SinkSession(stream, sink, runtime).serve(first.opened.settingsJson);
+    await new SinkSession(stream, sink, runtime, pause).serve(first.opened.settingsJson);
   }
 
   private async serve(settingsJson: string): Promise<void> {
@@ -118,7 +120,9 @@ export class SinkSession {
   /** Takes a batch in hand, unless it is too late for that. */
   private receive({ records, epoch }: SinkBatch): void {
     if (this.left || this.runtime.stop.requested || records.length === 0) return;
-    this.waiting.push(records.map((wire) => this.offer(wire, epoch)));
+    const offers = records.map((wire) => this.offer(wire, epoch));
+    this.worker.receive(offers.at(-1)?.id ?? 0n);
+    this.waiting.push(offers);
     this.runtime.changes.notify();
   }
 

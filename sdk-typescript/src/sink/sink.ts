@@ -5,7 +5,7 @@ import type { SinkRecord } from "./record.js";
 
 /**
  * What became of a record: it is durable in the external system, or an error says why not. {@link Retry},
- * {@link Reject} and {@link Filtered} say what follows; any other error counts as a retry with the code
+ * {@link Busy}, {@link Reject} and {@link Filtered} say what follows; any other error counts as a retry with the code
  * `EXCEPTION`. {@link Fatal} stops the sink.
  */
 export type Outcome = "written" | Error;

@@ -1,11 +1,12 @@
 // Hands records to a sink, and learns what became of each.
 
-import { Fatal, Retry } from "../errors.js";
+import { Busy, Fatal, Retry } from "../errors.js";
 import type { Runtime } from "../runtime.js";
 import { asError, codeOf } from "../text.js";
 import { breathe } from "../time.js";
-import { failure, isRetry } from "./convert.js";
+import { comesAgain, failure } from "./convert.js";
 import { HeldLanes } from "./lanes.js";
+import type { Pause } from "./pause.js";
 import type { SinkRecord } from "./record.js";
 import type { Report } from "./report.js";
 import type { BatchSink, Outcome, RecordSink, Sink } from "./sink.js";
@@ -19,6 +20,8 @@ export interface Offer {
 /** Hands one session's records over, one call at a time. */
 export class Worker {
   private readonly lanes = new HeldLanes();
+  /** The last delivery that came. */
+  private received = 0n;
   private left = false;
   private failures = 0;
   private firstCode = "";
@@ -27,7 +30,13 @@ export class Worker {
     private readonly sink: Sink,
     private readonly runtime: Runtime,
     private readonly report: Report,
+    private readonly pause: Pause,
   ) {}
+
+  /** Deliveries up to this one are in hand. */
+  receive(last: bigint): void {
+    this.received = last;
+  }
 
   /** The session is over: what still runs may end, but its results are of no use. */
   leave(): void {
@@ -88,27 +97,34 @@ export class Worker {
       }
     });
     this.runtime.changes.notify();
+    // Whoever waits for it, the external system is to be left alone.
+    for (const each of [outcome].flat()) if (each instanceof Busy) this.pause.begin(each);
     // A sink that cannot go on cannot in the next session either.
     if (this.left && outcome instanceof Fatal) this.runtime.stop.fail(outcome);
     return this.left ? undefined : outcome;
   }
 
-  /** Whether the record may be written now; one that must not overtake is answered. */
-  private admit(offer: Offer): boolean {
-    if (this.lanes.admits(offer.record)) return true;
-    const held = new Retry("an earlier record of the same key has to be written first", { code: "HELD" });
-    this.report.failed(failure(offer.id, held));
+  /** Whether the record may be written now; one that is handed back or must not overtake is answered. */
+  private admit({ id, record }: Offer): boolean {
+    const busy = this.pause.left();
+    if (busy === undefined && this.lanes.admits(record, id)) return true;
+    if (busy !== undefined) this.lanes.hold(record, this.received);
+    this.report.failed(failure(id, busy ?? held()));
     return false;
   }
 
   private settle({ id, record }: Offer, outcome: Outcome): void {
     if (outcome === "written") return this.report.written(id);
     if (outcome instanceof Fatal) return this.runtime.stop.fail(outcome);
-    if (isRetry(outcome)) this.lanes.hold(record);
+    if (comesAgain(outcome)) this.lanes.hold(record, this.received);
     if (this.failures === 0) this.firstCode = codeOf(outcome);
     this.failures += 1;
     this.report.failed(failure(id, outcome));
   }
+}
+
+function held(): Retry {
+  return new Retry("an earlier record of the same key has to be written first", { code: "HELD" });
 }
 
 /** The outcomes, if there is one for each record. */

@@ -216,7 +216,7 @@ export async function answers(call: SinkCall, count: number): Promise<Map<number
       for (let id = first; id <= last; id += 1n) note(Number(id), "written");
     }
     for (const { deliveryId, outcome, code } of results.failures) {
-      note(Number(deliveryId), `${["?", "RETRY", "REJECT", "FILTERED"][outcome]} ${code}`);
+      note(Number(deliveryId), `${["?", "RETRY", "REJECT", "FILTERED", "BUSY"][outcome]} ${code}`);
     }
   }
   return answered;

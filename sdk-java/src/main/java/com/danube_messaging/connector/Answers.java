@@ -10,12 +10,25 @@ final class Answers {
     private final Report report;
     private final HeldLanes lanes = new HeldLanes();
     private final Quiet quiet;
+    private final Pause pause;
+    /** The last delivery that came. */
+    private volatile long received;
     private volatile boolean areUnwanted;
 
-    /** Notes everything in {@code report}; {@code quiet} outlives sessions. */
-    Answers(Report report, Quiet quiet) {
+    /** Notes everything in {@code report}; {@code quiet} and {@code pause} outlive sessions. */
+    Answers(Report report, Quiet quiet, Pause pause) {
         this.report = report;
         this.quiet = quiet;
+        this.pause = pause;
+    }
+
+    Report report() {
+        return report;
+    }
+
+    /** Deliveries up to this one are in hand. Called by the running thread. */
+    void received(long last) {
+        received = last;
     }
 
     /** The session is over: nobody hears what becomes of its records. Called by the running thread. */
@@ -29,6 +42,12 @@ final class Answers {
 
     /** Whether the connector may have the record now. If not, it is answered for. */
     boolean admits(Record record) {
+        Outcome busy = pause.left();
+        if (busy != null) {
+            lanes.hold(record, received);
+            report.add(record.deliveryId(), busy);
+            return false;
+        }
         if (lanes.admit(record)) {
             return true;
         }
@@ -38,8 +57,11 @@ final class Answers {
 
     /** Notes what became of a record. */
     void add(Record record, Outcome outcome) {
-        if (outcome.kind() == Outcome.Kind.RETRY) {
-            lanes.hold(record);
+        if (outcome.kind() == Outcome.Kind.BUSY) {
+            pause.begin(outcome);
+        }
+        if (outcome.kind() == Outcome.Kind.BUSY || outcome.kind() == Outcome.Kind.RETRY) {
+            lanes.hold(record, received);
         }
         report.add(record.deliveryId(), outcome);
     }

@@ -2,8 +2,8 @@ package com.danube_messaging.connector;
 
 /**
  * Something went wrong, and it is known what. What a connector throws says what is to follow: {@link RetryException},
- * {@link RejectException}, {@link FilteredException}, {@link FatalException}. What {@link Runner#run} throws is a
- * {@code FatalException} or a {@link SidecarException}.
+ * {@link BusyException}, {@link RejectException}, {@link FilteredException}, {@link FatalException}. What {@link Runner#run}
+ * throws is a {@code FatalException} or a {@link SidecarException}.
  */
 public abstract class ConnectorException extends RuntimeException {
     private static final long serialVersionUID = 1;

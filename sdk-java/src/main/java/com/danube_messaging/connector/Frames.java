@@ -145,6 +145,7 @@ final class Frames {
             .setOutcome(switch (outcome.kind()) {
                 case WRITTEN -> throw new IllegalArgumentException("a record that was written is no failure");
                 case RETRY -> com.danube_messaging.connector.v1.Outcome.OUTCOME_RETRY;
+                case BUSY -> com.danube_messaging.connector.v1.Outcome.OUTCOME_BUSY;
                 case REJECT -> com.danube_messaging.connector.v1.Outcome.OUTCOME_REJECT;
                 case FILTERED -> com.danube_messaging.connector.v1.Outcome.OUTCOME_FILTERED;
             })

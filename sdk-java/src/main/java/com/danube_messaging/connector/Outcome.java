@@ -11,7 +11,8 @@ import java.util.Objects;
  * @param kind what follows from it
  * @param code a short constant in UPPER_SNAKE, for metrics and dead letters; empty if written
  * @param message what happened, for the operator (never payloads or secrets); at most 1 KiB of it is sent
- * @param retryAfter RETRY: not before this time has passed; null means the sidecar's backoff
+ * @param retryAfter RETRY: not before this time has passed; null means the sidecar's backoff. BUSY: how long nothing is to be
+ *     written; null means a second
  */
 public record Outcome(Kind kind, String code, String message, Duration retryAfter) {
     /** The code of an exception that says nothing of itself. */
@@ -25,6 +26,8 @@ public record Outcome(Kind kind, String code, String message, Duration retryAfte
         WRITTEN,
         /** Temporary: it is offered again after a backoff. */
         RETRY,
+        /** The external system takes nothing at present, whatever the record: nothing more is written for a while. */
+        BUSY,
         /** It can never be written: dead letter. */
         REJECT,
         /** Deliberately not written: done with, and counted apart. */
@@ -81,6 +84,30 @@ public record Outcome(Kind kind, String code, String message, Duration retryAfte
     }
 
     /**
+     * The external system takes nothing at present, whatever the record; see {@link BusyException}. It is left alone for a
+     * second.
+     *
+     * @param code a short constant in UPPER_SNAKE
+     * @param message what happened
+     * @return the outcome
+     */
+    public static Outcome busy(String code, String message) {
+        return new Outcome(Kind.BUSY, code, message, null);
+    }
+
+    /**
+     * The external system takes nothing at present, whatever the record; see {@link BusyException}.
+     *
+     * @param code a short constant in UPPER_SNAKE
+     * @param message what happened
+     * @param after how long it is to be left alone
+     * @return the outcome
+     */
+    public static Outcome busy(String code, String message, Duration after) {
+        return new Outcome(Kind.BUSY, code, message, after);
+    }
+
+    /**
      * It can never be written.
      *
      * @param code a short constant in UPPER_SNAKE
@@ -103,8 +130,8 @@ public record Outcome(Kind kind, String code, String message, Duration retryAfte
     }
 
     /**
-     * What an exception means: {@link RetryException}, {@link RejectException} and {@link FilteredException} what their names
-     * say, any other a retry with the code {@code EXCEPTION}.
+     * What an exception means: {@link RetryException}, {@link BusyException}, {@link RejectException} and
+     * {@link FilteredException} what their names say, any other a retry with the code {@code EXCEPTION}.
      *
      * @param exception the exception
      * @return the outcome
@@ -113,6 +140,9 @@ public record Outcome(Kind kind, String code, String message, Duration retryAfte
         String message = exception.getMessage() == null ? exception.getClass().getName() : exception.getMessage();
         if (exception instanceof RetryException retry) {
             return new Outcome(Kind.RETRY, retry.code(), message, retry.after().orElse(null));
+        }
+        if (exception instanceof BusyException busy) {
+            return new Outcome(Kind.BUSY, busy.code(), message, busy.after().orElse(null));
         }
         if (exception instanceof RejectException reject) {
             return reject(reject.code(), message);

@@ -12,6 +12,7 @@ final class SinkDriver implements Driver {
     private final SinkOptions options;
     private final Writer.Factory writers;
     private final Quiet quiet = new Quiet();
+    private final Pause pause = new Pause();
     /** The last call of the connector, of this or an earlier session; null when its end was seen. */
     private ConnectorThread.Call<Void> writing;
 
@@ -62,9 +63,9 @@ final class SinkDriver implements Driver {
 
     private void serve(Wire<SinkServiceRunRequest, SinkServiceRunResponse> wire, long epoch) throws SessionLost {
         Report report = new Report(run.wakeup());
-        Answers answers = new Answers(report, quiet);
+        Answers answers = new Answers(report, quiet, pause);
         try {
-            new SinkSession(run, wire, this, writers.apply(answers), report, epoch).serve();
+            new SinkSession(run, wire, this, writers.apply(answers), answers, epoch).serve();
         } finally {
             answers.abandon();
         }

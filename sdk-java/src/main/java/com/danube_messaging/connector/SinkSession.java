@@ -20,6 +20,7 @@ import java.util.Queue;
 final class SinkSession extends Session<SinkServiceRunRequest, SinkServiceRunResponse> {
     private final SinkDriver driver;
     private final Writer writer;
+    private final Answers answers;
     private final Report report;
     private final long epoch;
     private final Map<SchemaRef, Schema> schemas = new HashMap<>();
@@ -33,12 +34,13 @@ final class SinkSession extends Session<SinkServiceRunRequest, SinkServiceRunRes
             Wire<SinkServiceRunRequest, SinkServiceRunResponse> wire,
             SinkDriver driver,
             Writer writer,
-            Report report,
+            Answers answers,
             long epoch) {
         super(run, wire);
         this.driver = driver;
         this.writer = writer;
-        this.report = report;
+        this.answers = answers;
+        this.report = answers.report();
         this.epoch = epoch;
     }
 
@@ -62,6 +64,9 @@ final class SinkSession extends Session<SinkServiceRunRequest, SinkServiceRunRes
         List<Record> records = new ArrayList<>(batch.getRecordsCount());
         for (SinkRecord record : batch.getRecordsList()) {
             records.add(new Record(record, epoch, record.hasSchema() ? schemas.get(record.getSchema()) : null));
+        }
+        if (!records.isEmpty()) {
+            answers.received(records.get(records.size() - 1).deliveryId());
         }
         waiting.add(Collections.unmodifiableList(records));
     }

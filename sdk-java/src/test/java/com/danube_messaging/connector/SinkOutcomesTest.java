@@ -10,6 +10,7 @@ import com.danube_messaging.connector.v1.SinkFailure;
 import com.danube_messaging.connector.v1.SinkResults;
 import com.danube_messaging.connector.v1.SinkServiceRunRequest;
 import java.time.Duration;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Queue;
@@ -19,6 +20,8 @@ import org.junit.jupiter.api.Test;
 
 /** What becomes of a sink's records. */
 class SinkOutcomesTest extends ConnectorTest {
+    private static final Duration PAUSE = Duration.ofMillis(600);
+
     private final Queue<String> seen = new ConcurrentLinkedQueue<>();
 
     /** Does what a record says. */
@@ -27,7 +30,8 @@ class SinkOutcomesTest extends ConnectorTest {
         public void process(Record record) throws Exception {
             seen.add(record.text());
             switch (record.text()) {
-                case "retry" -> throw new RetryException("BUSY", "busy", Duration.ofMillis(1500));
+                case "retry" -> throw new RetryException("LOCKED", "locked", Duration.ofMillis(1500));
+                case "busy" -> throw new BusyException("LIMIT", "429 Too Many Requests", PAUSE);
                 case "reject" -> throw new RejectException("WRONG", "wrong");
                 case "filter" -> throw new FilteredException("OTHERS", "not ours");
                 case "error" -> throw new Exception("x".repeat(2000));
@@ -59,7 +63,7 @@ class SinkOutcomesTest extends ConnectorTest {
             record(1, "fine"), record(2, "retry"), record(3, "reject"), record(4, "filter"), record(5, "error"), record(6, "fine"));
 
         assertEquals(
-            Map.of(1L, "written", 2L, "RETRY BUSY", 3L, "REJECT WRONG", 4L, "FILTERED OTHERS", 5L, "RETRY EXCEPTION", 6L, "written"),
+            Map.of(1L, "written", 2L, "RETRY LOCKED", 3L, "REJECT WRONG", 4L, "FILTERED OTHERS", 5L, "RETRY EXCEPTION", 6L, "written"),
             session.answers(6));
         session.expectSilence();
     }
@@ -75,7 +79,7 @@ class SinkOutcomesTest extends ConnectorTest {
         SinkFailure failed = session.results().getFailures(0);
 
         assertEquals(Duration.ofMillis(1500), Frames.duration(retried.getRetryAfter()));
-        assertEquals("busy", retried.getMessage());
+        assertEquals("locked", retried.getMessage());
         assertEquals(1024, failed.getMessage().length());
         assertTrue(!failed.hasRetryAfter());
     }
@@ -95,13 +99,13 @@ class SinkOutcomesTest extends ConnectorTest {
     @Test
     void aBatchHasAnOutcomeForEachRecord() throws Exception {
         start((List<Record> records) -> List.of(
-            Outcome.written(), Outcome.reject("WRONG", "wrong"), Outcome.filtered("OTHERS", ""), Outcome.retry("BUSY", "busy")));
+            Outcome.written(), Outcome.reject("WRONG", "wrong"), Outcome.filtered("OTHERS", ""), Outcome.retry("LOCKED", "locked")));
         SinkScript session = sidecar.sink().opened();
 
         session.batch(record(1, "a"), record(2, "b"), record(3, "c"), record(4, "d"));
 
         assertEquals(
-            Map.of(1L, "written", 2L, "REJECT WRONG", 3L, "FILTERED OTHERS", 4L, "RETRY BUSY"), session.answers(4));
+            Map.of(1L, "written", 2L, "REJECT WRONG", 3L, "FILTERED OTHERS", 4L, "RETRY LOCKED"), session.answers(4));
     }
 
     @Test
@@ -143,7 +147,7 @@ class SinkOutcomesTest extends ConnectorTest {
         session.batch(keyed(1, "k", 1, "retry"), keyed(2, "k", 1, "later"), keyed(3, "other", 1, "fine"), record(4, "keyless"));
         session.batch(keyed(5, "k", 1, "much later"));
         assertEquals(
-            Map.of(1L, "RETRY BUSY", 2L, "RETRY HELD", 3L, "written", 4L, "written", 5L, "RETRY HELD"), session.answers(5));
+            Map.of(1L, "RETRY LOCKED", 2L, "RETRY HELD", 3L, "written", 4L, "written", 5L, "RETRY HELD"), session.answers(5));
         session.batch(keyed(6, "k", 2, "again"), keyed(7, "k", 2, "later"), keyed(8, "k", 2, "much later"));
 
         assertEquals(Map.of(6L, "written", 7L, "written", 8L, "written"), session.answers(3));
@@ -155,18 +159,75 @@ class SinkOutcomesTest extends ConnectorTest {
         start((List<Record> records) -> {
             records.forEach(record -> seen.add(record.text()));
             return records.stream()
-                .map(record -> record.text().equals("retry") ? Outcome.retry("BUSY", "busy") : Outcome.written())
+                .map(record -> record.text().equals("retry") ? Outcome.retry("LOCKED", "locked") : Outcome.written())
                 .toList();
         });
         SinkScript session = sidecar.sink().opened();
 
         session.batch(keyed(1, "k", 1, "retry"));
         session.batch(keyed(2, "k", 1, "later"), keyed(3, "other", 1, "fine"));
-        assertEquals(Map.of(1L, "RETRY BUSY", 2L, "RETRY HELD", 3L, "written"), session.answers(3));
+        assertEquals(Map.of(1L, "RETRY LOCKED", 2L, "RETRY HELD", 3L, "written"), session.answers(3));
         session.batch(keyed(4, "k", 2, "again"));
 
         assertEquals(Map.of(4L, "written"), session.answers(1));
         assertEquals(List.of("retry", "fine", "again"), List.copyOf(seen));
+    }
+
+    @Test
+    void behindABusyRecordAllInHandIsHandedBackWithoutACallUntilThePauseIsOver() throws Exception {
+        start(new Obedient());
+        staysAwayUntilThePauseIsOver(sidecar.sink().opened());
+    }
+
+    @Test
+    void behindABusyBatchAllInHandIsHandedBackWithoutACallUntilThePauseIsOver() throws Exception {
+        start((List<Record> records) -> {
+            records.forEach(record -> seen.add(record.text()));
+            return records.stream()
+                .map(record -> record.text().equals("busy") ? Outcome.busy("LIMIT", "busy", PAUSE) : Outcome.written())
+                .toList();
+        });
+        staysAwayUntilThePauseIsOver(sidecar.sink().opened());
+    }
+
+    private void staysAwayUntilThePauseIsOver(SinkScript session) throws Exception {
+        session.batch(keyed(1, "k", 1, "busy"));
+        session.batch(record(2, "b"), keyed(3, "k", 1, "c"));
+        List<SinkFailure> failures = new ArrayList<>();
+        while (failures.size() < 3) {
+            failures.addAll(session.results().getFailuresList());
+        }
+        assertEquals(PAUSE, Frames.duration(failures.get(0).getRetryAfter()));
+        for (SinkFailure failure : failures) {
+            Duration after = Frames.duration(failure.getRetryAfter());
+            assertEquals("OUTCOME_BUSY LIMIT", failure.getOutcome() + " " + failure.getCode());
+            assertTrue(!after.isZero() && after.compareTo(PAUSE) <= 0, failure::toString);
+        }
+        assertEquals(List.of("busy"), List.copyOf(seen));
+
+        Thread.sleep(PAUSE.toMillis());
+        // What was sent before the sidecar heard of it must not overtake what comes again.
+        session.batch(keyed(4, "k", 1, "d"), record(5, "e"));
+        assertEquals(Map.of(4L, "RETRY HELD", 5L, "written"), session.answers(2));
+        session.batch(keyed(6, "k", 2, "a"), keyed(7, "k", 2, "c"));
+        assertEquals(Map.of(6L, "written", 7L, "written"), session.answers(2));
+    }
+
+    @Test
+    void aPauseOutlivesTheSession() throws Exception {
+        start((List<Record> records) -> {
+            records.forEach(record -> seen.add(record.text()));
+            throw new BusyException("LIMIT", "in maintenance", Duration.ofHours(1));
+        });
+        SinkScript session = sidecar.sink().opened();
+        session.batch(record(1, "a"), record(2, "b"));
+        assertEquals(Map.of(1L, "BUSY LIMIT", 2L, "BUSY LIMIT"), session.answers(2));
+        session.end();
+
+        session = sidecar.sink().opened();
+        session.batch(record(1, "a"));
+        assertEquals(Map.of(1L, "BUSY LIMIT"), session.answers(1));
+        assertEquals(List.of("a", "b"), List.copyOf(seen));
     }
 
     @Test

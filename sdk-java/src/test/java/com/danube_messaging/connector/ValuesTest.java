@@ -1,12 +1,15 @@
 package com.danube_messaging.connector;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Duration;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
@@ -96,10 +99,42 @@ class ValuesTest {
     void theMemoryForHeldLanesIsBounded() {
         HeldLanes lanes = new HeldLanes();
         for (int key = 0; key <= HeldLanes.MOST; key++) {
-            lanes.hold(Record.builder("/default/t").key("k" + key).build());
+            lanes.hold(Record.builder("/default/t").key("k" + key).build(), 1);
         }
 
         assertTrue(lanes.size() <= HeldLanes.MOST);
+    }
+
+    @Test
+    void whatWasInHandWhenALaneWasHeldDoesNotOpenIt() {
+        HeldLanes lanes = new HeldLanes();
+        lanes.hold(new Record(SinkScript.keyed(3, "k", 2, ""), 1, null), 5);
+
+        assertFalse(lanes.admit(new Record(SinkScript.keyed(5, "k", 2, ""), 1, null)));
+        assertTrue(lanes.admit(new Record(SinkScript.keyed(6, "k", 3, ""), 1, null)));
+    }
+
+    @Test
+    void aPauseIsNeverShortenedAndSaysWhatIsLeftOfIt() {
+        Pause pause = new Pause();
+        assertNull(pause.left());
+        pause.begin(Outcome.busy("LIMIT", "later", Duration.ofHours(2)));
+        pause.begin(Outcome.busy("SOONER", "sooner"));
+
+        Outcome left = pause.left();
+        assertEquals("LIMIT later", left.code() + " " + left.message());
+        assertTrue(left.retryAfter().compareTo(Duration.ofHours(2)) <= 0, left::toString);
+        assertTrue(left.retryAfter().compareTo(Duration.ofHours(1)) > 0, left::toString);
+    }
+
+    @Test
+    void aPauseWithoutATimeIsASecondAndOneOfNoTimeIsNone() {
+        Pause pause = new Pause();
+        pause.begin(Outcome.busy("NONE", "at once", Duration.ZERO));
+        assertNull(pause.left());
+
+        pause.begin(Outcome.busy("LIMIT", "for now"));
+        assertTrue(pause.left().retryAfter().compareTo(Pause.DEFAULT) <= 0);
     }
 
     @Test

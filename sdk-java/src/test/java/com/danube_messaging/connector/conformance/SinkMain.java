@@ -1,6 +1,7 @@
 package com.danube_messaging.connector.conformance;
 
 import com.danube_messaging.connector.BatchSink;
+import com.danube_messaging.connector.BusyException;
 import com.danube_messaging.connector.Connector;
 import com.danube_messaging.connector.Connectors;
 import com.danube_messaging.connector.FatalException;
@@ -81,6 +82,7 @@ public final class SinkMain {
                 case "fatal" -> throw new FatalException(CODE, "told to be fatal");
                 case "retry" -> throwIf(isFirst, new RetryException(CODE, "told to retry"));
                 case "retry-after" -> throwIf(isFirst, new RetryException(CODE, "told to retry", millis(words)));
+                case "busy" -> throwIf(isFirst, new BusyException(CODE, "told to be busy", millis(words)));
                 case "error" -> throwIf(isFirst, new IllegalStateException("told to throw"));
                 case "slow" -> Thread.sleep(millis(words).toMillis());
                 default -> { }
@@ -136,6 +138,8 @@ public final class SinkMain {
                     return isFirst ? Outcome.retry(CODE, "told to retry") : Outcome.written();
                 case "retry-after":
                     return isFirst ? Outcome.retry(CODE, "told to retry", millis(words)) : Outcome.written();
+                case "busy":
+                    return isFirst ? Outcome.busy(CODE, "told to be busy", millis(words)) : Outcome.written();
                 case "slow":
                     Thread.sleep(millis(words).toMillis());
                     return Outcome.written();

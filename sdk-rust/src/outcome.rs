@@ -41,6 +41,7 @@ struct Said {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Retry,
+    Busy,
     Reject,
     Filtered,
     Fatal,
@@ -51,6 +52,23 @@ impl NotWritten {
     /// are used up. Code: `RETRYABLE`.
     pub fn retry(message: impl Into<String>) -> Self {
         Self::new(Kind::Retry, "RETRYABLE", message.into())
+    }
+
+    /// The external system takes nothing at present, whatever the record: a rate limit,
+    /// maintenance, a failover. Never an attempt. Nothing more is written until
+    /// [`after`](Self::after) has passed (1 s where it is not given): what is in hand is
+    /// handed back without a call, and the sidecar goes on with one small batch then.
+    /// Code: `BUSY`.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use danube_connector_sdk::NotWritten;
+    ///
+    /// let limited = NotWritten::busy("429 Too Many Requests").after(Duration::from_secs(30));
+    /// # assert!(limited.is_busy());
+    /// ```
+    pub fn busy(message: impl Into<String>) -> Self {
+        Self::new(Kind::Busy, "BUSY", message.into())
     }
 
     /// It can never be written: a dead letter. Code: `INVALID_DATA`.
@@ -77,7 +95,8 @@ impl NotWritten {
         self
     }
 
-    /// A retry that does not come earlier than this. Without meaning for the others.
+    /// A retry that does not come earlier than this, or how long the external system is
+    /// busy. Without meaning for the others.
     #[must_use]
     pub fn after(mut self, delay: Duration) -> Self {
         self.0.retry_after = Some(delay);
@@ -99,9 +118,14 @@ impl NotWritten {
         self.0.retry_after
     }
 
-    /// Whether the record is offered again.
+    /// Whether the record is offered again, and this was an attempt.
     pub fn is_retry(&self) -> bool {
         self.0.kind == Kind::Retry
+    }
+
+    /// Whether the external system takes nothing at present.
+    pub fn is_busy(&self) -> bool {
+        self.0.kind == Kind::Busy
     }
 
     /// Whether the record is left out on purpose.
@@ -114,6 +138,13 @@ impl NotWritten {
         self.0.kind == Kind::Fatal
     }
 
+    /// The same, for another record.
+    pub(crate) fn of_another(&self) -> Self {
+        let Said { kind, code, message, retry_after, .. } = &*self.0;
+        let (code, message) = (code.clone(), message.clone());
+        Self(Box::new(Said { kind: *kind, code, message, retry_after: *retry_after, error: None }))
+    }
+
     pub(crate) fn kind(&self) -> Kind {
         self.0.kind
     }
@@ -123,6 +154,7 @@ impl NotWritten {
         match (&self.0.error, self.0.kind) {
             (Some(error), _) => error.code(),
             (None, Kind::Retry) => "RETRYABLE",
+            (None, Kind::Busy) => "BUSY",
             (None, Kind::Reject) => "INVALID_DATA",
             (None, Kind::Filtered) => "FILTERED",
             (None, Kind::Fatal) => "FATAL",
@@ -174,7 +206,7 @@ impl From<NotWritten> for ConnectorError {
             (Some(error), _) => error,
             (None, Kind::Fatal) => Self::fatal(message),
             (None, Kind::Reject | Kind::Filtered) => Self::invalid_data(message, Vec::new()),
-            (None, Kind::Retry) => match retry_after {
+            (None, Kind::Retry | Kind::Busy) => match retry_after {
                 Some(after) => Self::retryable_after(message, after),
                 None => Self::retryable(message),
             },
@@ -218,6 +250,8 @@ mod tests {
         assert!(ConnectorError::from(NotWritten::reject("x")).is_invalid_data());
         let later = NotWritten::retry("x").after(Duration::from_secs(1));
         assert_eq!(ConnectorError::from(later).retry_after(), Some(Duration::from_secs(1)));
+        let busy = NotWritten::busy("x").after(Duration::from_secs(1));
+        assert_eq!(ConnectorError::from(busy).retry_after(), Some(Duration::from_secs(1)));
         let disk = NotWritten::from(ConnectorError::from(std::io::Error::other("x")));
         assert!(matches!(ConnectorError::from(disk), ConnectorError::Io(_)));
     }

@@ -108,6 +108,7 @@ impl ConformanceSink {
             ("fatal", _) => NotWritten::fatal("told to fail"),
             ("retry", 1) => NotWritten::retry("told to retry"),
             ("retry-after", 1) => NotWritten::retry("told to retry later").after(span),
+            ("busy", 1) => NotWritten::busy("told to be busy").after(span),
             ("error", 1) => return Err("told to throw".into()),
             _ => {
                 if word == "slow" {

@@ -71,6 +71,7 @@ pub(crate) fn failure(delivery_id: u64, error: &NotWritten) -> v1::SinkFailure {
     let outcome = match error.kind() {
         // A fatal one is told as a fault; its record stays with the sidecar.
         Kind::Retry | Kind::Fatal => v1::Outcome::Retry,
+        Kind::Busy => v1::Outcome::Busy,
         Kind::Reject => v1::Outcome::Reject,
         Kind::Filtered => v1::Outcome::Filtered,
     };
@@ -127,5 +128,6 @@ mod tests {
         assert_eq!(outcome(ConnectorError::retryable("x")), v1::Outcome::Retry);
         assert_eq!(outcome(std::io::Error::other("x").into()), v1::Outcome::Retry);
         assert_eq!(failure(1, &NotWritten::filtered("x")).outcome(), v1::Outcome::Filtered);
+        assert_eq!(failure(1, &NotWritten::busy("x")).outcome(), v1::Outcome::Busy);
     }
 }

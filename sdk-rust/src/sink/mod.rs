@@ -6,6 +6,7 @@ mod desk;
 mod frame;
 mod lanes;
 mod parts;
+mod pause;
 mod report;
 mod session;
 mod worker;

@@ -8,6 +8,7 @@ use tracing::{error, warn};
 use super::{
     Desk,
     lanes::{HeldLanes, Lane, lane},
+    pause::Pause,
 };
 use crate::{
     ConnectorError, ConnectorMetrics, NotWritten, SinkConnector, SinkRecord, health::Checked,
@@ -24,6 +25,9 @@ pub(crate) struct Worker<C> {
     ones: VecDeque<SinkRecord>,
     batches: VecDeque<Vec<SinkRecord>>,
     lanes: HeldLanes,
+    /// The last delivery that came.
+    received: u64,
+    pause: Pause,
     /// Whether the connector turned out to have no `process_batch` of its own.
     singly: bool,
     /// Whether the connector turned out to refuse batches for one of their records.
@@ -50,6 +54,8 @@ impl<C: SinkConnector> Worker<C> {
             ones: VecDeque::new(),
             batches: VecDeque::new(),
             lanes: HeldLanes::default(),
+            received: 0,
+            pause: Pause::default(),
             singly: false,
             halves: false,
         }
@@ -59,6 +65,7 @@ impl<C: SinkConnector> Worker<C> {
     pub(crate) fn take(&mut self, records: Vec<SinkRecord>) {
         self.metrics.record_batch_size(records.len());
         self.metrics.received(records.len() as u64);
+        self.received = records.last().map_or(self.received, |record| record.delivery.id);
         self.batches.push_back(records);
         self.metrics.set_inflight(self.in_hand());
     }
@@ -80,13 +87,21 @@ impl<C: SinkConnector> Worker<C> {
         self.metrics.set_inflight(0);
     }
 
-    /// Calls the connector once, with the next record or batch in hand.
+    /// Forgets that the external system was busy.
+    pub(crate) fn resume(&mut self) {
+        self.pause = Pause::default();
+    }
+
+    /// Calls the connector once, with the next record or batch in hand; where the external
+    /// system is busy, hands back all that is in hand without a call.
     pub(crate) async fn step(&mut self) -> Step {
         let started = Instant::now();
         if self.singly && self.ones.is_empty() {
             self.ones.extend(self.batches.pop_front().into_iter().flatten());
         }
-        let step = if let Some(record) = self.ones.pop_front() {
+        let step = if let Some(busy) = self.pause.left() {
+            self.hand_back(&busy)
+        } else if let Some(record) = self.ones.pop_front() {
             self.one(record).await
         } else if let Some(records) = self.batches.pop_front() {
             self.batch(records).await
@@ -119,6 +134,16 @@ impl<C: SinkConnector> Worker<C> {
             Err(held())
         };
         self.settle(&mut step, id, lane, result);
+        step
+    }
+
+    fn hand_back(&mut self, busy: &NotWritten) -> Step {
+        let mut step = Step::default();
+        let ones = std::mem::take(&mut self.ones).into_iter();
+        for record in ones.chain(std::mem::take(&mut self.batches).into_iter().flatten()) {
+            self.lanes.hold(lane(&record), self.received);
+            step.answers.push((record.delivery.id, Err(busy.of_another())));
+        }
         step
     }
 
@@ -173,8 +198,11 @@ impl<C: SinkConnector> Worker<C> {
         match result {
             Err(fault) if fault.is_fatal() => step.fault = step.fault.take().or(Some(fault)),
             Err(error) => {
-                if error.is_retry() {
-                    self.lanes.hold(lane);
+                if error.is_busy() {
+                    self.pause.begin(&error);
+                }
+                if error.is_retry() || error.is_busy() {
+                    self.lanes.hold(lane, self.received);
                 }
                 step.answers.push((id, Err(error)));
             }

@@ -58,6 +58,8 @@ impl<C: SinkConnector> SinkDriver<C> {
             fault = step.fault;
         }
         self.worker.release();
+        // The next delivery is a later one.
+        self.worker.resume();
         answers.sort_by_key(|(id, _)| *id);
         answers.into_iter().map(|(_, result)| result).chain(fault.map(Err)).collect()
     }

@@ -7,6 +7,7 @@ mod sidecar;
 
 mod drivers;
 mod metrics;
+mod sink_busy;
 mod sink_lifecycle;
 mod sink_outcomes;
 mod sink_protocol;

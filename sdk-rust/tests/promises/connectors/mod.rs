@@ -1,5 +1,6 @@
 //! Connectors that note what happens to them.
 
+mod outcomes;
 mod sink;
 mod source;
 
@@ -12,6 +13,7 @@ use danube_connector_sdk::{
 use tokio::{sync::watch, task::JoinHandle};
 
 pub(crate) use self::{
+    outcomes::OutcomesSink,
     sink::{BatchSink, ResultsSink, SingleSink},
     source::{AtEnd, PollSource, StreamSource, texts},
 };

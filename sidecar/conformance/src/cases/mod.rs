@@ -1,6 +1,7 @@
 //! The cases, in the order in which they run.
 
 mod sink;
+mod sink_busy;
 mod sink_full;
 mod source;
 mod source_full;

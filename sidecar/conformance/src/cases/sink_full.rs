@@ -10,7 +10,7 @@ use futures::{FutureExt as _, future::BoxFuture};
 use nix::sys::signal::Signal;
 use tonic::Status;
 
-use super::{Case, gone, no_common_version, sink::drained};
+use super::{Case, gone, no_common_version, sink::drained, sink_busy};
 use crate::{
     args::{Kind, Level},
     finding::{Verdict, broken, ensure},
@@ -31,7 +31,7 @@ const MOST_ATTEMPTS: usize = 25;
 /// How often the stream is cut while records are written.
 const CUTS: u64 = 4;
 /// A code that conformance connectors give.
-const TOLD_TO: &str = "TOLD_TO";
+pub(super) const TOLD_TO: &str = "TOLD_TO";
 
 const fn full(
     name: &'static str,
@@ -79,6 +79,10 @@ pub(super) static CASES: &[Case] = &[
     full("sink-held-lane", SINGLE, "what follows a retried record of its key waits", |t| {
         held_lane(t).boxed()
     }),
+    full("sink-busy", BATCH, "while the external system is busy nothing is written", |t| {
+        sink_busy::busy(t).boxed()
+    }),
+    full("sink-busy-single", SINGLE, "one at a time: the same", |t| sink_busy::busy(t).boxed()),
     full("sink-fatal", BATCH, "a fatal error is told in `fault` and ends the program", |t| {
         fatal(t).boxed()
     }),
@@ -119,7 +123,11 @@ async fn offer(session: &mut SinkSession, payloads: &[&str]) -> Verdict<Vec<u64>
     session.offer(records).await
 }
 
-fn failed(answer: Option<&Answer>, outcome: Outcome, code: &str) -> Verdict<v1::SinkFailure> {
+pub(super) fn failed(
+    answer: Option<&Answer>,
+    outcome: Outcome,
+    code: &str,
+) -> Verdict<v1::SinkFailure> {
     match answer {
         Some(Answer::Failed(failure)) if failure.outcome() == outcome && failure.code == code => {
             Ok(failure.clone())

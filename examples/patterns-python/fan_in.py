@@ -3,7 +3,7 @@
 import sqlite3
 from typing import Any, Dict, List, Optional
 
-from danube_connector import Record, Retry, Sink, run
+from danube_connector import Busy, Record, Sink, run
 
 
 # region fan-in
@@ -19,7 +19,7 @@ class Collect(Sink):
             with self.db:  # One transaction: all of it is written, or nothing.
                 self.db.executemany("INSERT OR IGNORE INTO collected VALUES (?, ?, ?, ?)", rows)
         except sqlite3.OperationalError as error:
-            raise Retry(str(error), code="DATABASE_BUSY") from error
+            raise Busy(str(error), code="DATABASE_BUSY") from error
         return None
 
     def close(self) -> None:

@@ -4,7 +4,7 @@ import urllib.error
 import urllib.request
 from typing import Any, Dict
 
-from danube_connector import Record, Reject, Retry, Sink, run
+from danube_connector import Busy, Record, Reject, Retry, Sink, run
 
 
 # region webhook
@@ -18,9 +18,11 @@ class Webhook(Sink):
         try:
             urllib.request.urlopen(request, timeout=10).close()
         except urllib.error.HTTPError as error:
-            if error.code in (408, 429) or error.code >= 500:
+            if error.code in (429, 503):  # The API, not this record: nothing more until it wants to be asked again.
                 after = error.headers.get("Retry-After", "")
-                raise Retry(f"HTTP {error.code}", code="UNAVAILABLE", after=float(after) if after.isdigit() else None)
+                raise Busy(f"HTTP {error.code}", code="UNAVAILABLE", after=int(after) if after.isdigit() else None)
+            if error.code == 408 or error.code >= 500:
+                raise Retry(f"HTTP {error.code}", code="FAILED")
             raise Reject(f"HTTP {error.code}", code="REFUSED")
         except OSError as error:  # No answer: whether it was done is not known, so the same key asks again.
             raise Retry(str(error), code="NO_ANSWER")

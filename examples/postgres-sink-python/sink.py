@@ -10,7 +10,7 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple
 import psycopg
 from psycopg import conninfo, sql
 
-from danube_connector import Fatal, Record, Reject, Retry, Sink, Subscription, run
+from danube_connector import Busy, Fatal, Outcome, Record, Reject, Retry, Sink, Subscription, run
 
 log = logging.getLogger("postgres-sink")
 
@@ -27,6 +27,11 @@ CONNECTION = {"application_name": "danube-postgres-sink", "connect_timeout": "5"
               "options": "-c statement_timeout=30s"}
 # Classes of SQLSTATE that are about the row: data, constraints, limits, what a trigger raises. All others are about the database.
 ROW_FAULTS = ("22", "23", "44", "54", "P0")
+
+# SQLSTATEs of a server that takes nothing at present: out of connections, memory or disk; starting or stopping; read-only.
+BUSY = ("53", "57P03", "25006")
+# A connection that is refused has none: then its words say so.
+REFUSALS = ("too many clients", "too many connections", "connection slots are reserved", "the database system is")
 
 Row = Tuple[str, Optional[str], str, int]
 
@@ -127,7 +132,7 @@ class PostgresSink(Sink):
             log.info("connected to the database")
         return self._db
 
-    def _lost(self, error: psycopg.Error) -> Retry:
+    def _lost(self, error: psycopg.Error) -> Outcome:
         """Lets go of the connection: the next batch has a new one."""
         if self._db is not None:
             self._db.close()
@@ -136,7 +141,7 @@ class PostgresSink(Sink):
         if trouble != self._trouble:  # Once is enough.
             self._trouble = trouble
             log.warning("%s: %s", code, trouble)
-        return Retry(trouble, code=code, after=1)
+        return Busy(trouble, code="DATABASE_BUSY") if is_busy(error) else Retry(trouble, code=code, after=1)
 
 
 def row(record: Record) -> Row:
@@ -177,6 +182,13 @@ def identifier(table: str) -> sql.Identifier:
 def is_of_a_row(error: psycopg.Error) -> bool:
     """Whether a row is refused; without SQLSTATE it is psycopg that refuses it (a NUL character in a text)."""
     return isinstance(error, psycopg.DataError) if error.sqlstate is None else error.sqlstate.startswith(ROW_FAULTS)
+
+
+def is_busy(error: psycopg.Error) -> bool:
+    """Whether the server is there, and takes nothing at present, whatever the row."""
+    if error.sqlstate is not None:
+        return error.sqlstate.startswith(BUSY)
+    return isinstance(error, psycopg.OperationalError) and any(words in str(error) for words in REFUSALS)
 
 
 def is_outage(error: psycopg.Error) -> bool:

@@ -1,5 +1,6 @@
 """The PostgreSQL sink, with a server of its own: what becomes of each record, and the account when everything is killed."""
 
+import contextlib
 import importlib.util
 import json
 import subprocess
@@ -12,7 +13,7 @@ from stack import BINARIES, PATIENCE, ROOT, TOOLS, Stack, eventually
 sys.path.insert(0, str(ROOT / "sdk-python/src"))
 
 import psycopg  # noqa: E402
-from danube_connector import Fatal, Record, Reject, Retry  # noqa: E402
+from danube_connector import Busy, Fatal, Record, Reject, Retry  # noqa: E402
 from postgres import Postgres  # noqa: E402
 
 PROGRAM = ROOT / "examples/postgres-sink-python/sink.py"
@@ -130,6 +131,37 @@ def test_a_connection_that_is_lost_has_the_batch_come_again_to_a_new_one(sink, p
     assert caught.value.code == "DATABASE_UNAVAILABLE"
     assert one.process_batch([record("2")]) == [None]
     assert postgres.query("SELECT count(*) FROM records") == [(2,)]
+
+
+def test_a_server_that_takes_nothing_at_present_is_busy_and_the_next_batch_has_a_new_connection(sink, postgres):
+    one = sink()
+    one.process_batch([record("1")])
+    with read_only(postgres), pytest.raises(Busy, match="25006"):
+        eventually("a refusal", lambda: one.process_batch([record("2")]) != [None])
+    eventually("it writes again", lambda: is_written(one, record("2")))
+
+
+@contextlib.contextmanager
+def read_only(postgres):
+    """The server writes nothing, as one that another took over from."""
+    postgres.query("ALTER SYSTEM SET default_transaction_read_only = on")
+    postgres.query("SELECT pg_reload_conf()")
+    try:
+        yield
+    finally:
+        postgres.query("ALTER SYSTEM RESET default_transaction_read_only")
+        postgres.query("SELECT pg_reload_conf()")
+
+
+def is_written(sink, record):
+    with contextlib.suppress(Busy):
+        return sink.process_batch([record]) == [None]
+
+
+@pytest.mark.parametrize("words", ["FATAL:  sorry, too many clients already", "FATAL:  the database system is starting up"])
+def test_a_connection_that_is_refused_by_a_server_is_busy_and_one_that_nobody_answers_is_not(words):
+    assert postgres_sink.is_busy(psycopg.OperationalError(f"connection failed: {words}"))
+    assert not postgres_sink.is_busy(psycopg.OperationalError("connection failed: Connection refused"))
 
 
 def test_a_table_that_was_dropped_is_created_again(sink, postgres):

@@ -5,6 +5,7 @@ import java.net.URI;
 import java.time.Duration;
 import java.util.Collections;
 import java.util.List;
+import java.util.Set;
 import redis.clients.jedis.CommandArguments;
 import redis.clients.jedis.Connection;
 import redis.clients.jedis.DefaultJedisClientConfig;
@@ -22,6 +23,9 @@ import redis.clients.jedis.util.JedisURIHelper;
  * <p>Used by one thread, but for {@link #ping}.
  */
 final class RedisWriter implements AutoCloseable {
+    /** What Redis answers while it takes no write at all: it loads, is a replica or full, runs a script, fails over. */
+    private static final Set<String> BUSY = Set.of(
+        "LOADING", "READONLY", "MASTERDOWN", "NOREPLICAS", "OOM", "MISCONF", "BUSY", "CLUSTERDOWN", "TRYAGAIN");
     /** How long an answer to a batch may take: a busy disk delays it where Redis writes to it before it answers. */
     private static final Duration ANSWER = Duration.ofSeconds(5);
     /** How long it may take to connect, or to answer a ping: a health check has 4 s for both. */
@@ -64,7 +68,12 @@ final class RedisWriter implements AutoCloseable {
             return List.of();
         }
         try {
-            return execute(writes).stream().map(this::outcome).toList();
+            List<Outcome> outcomes = execute(writes).stream().map(this::outcome).toList();
+            if (outcomes.stream().anyMatch(outcome -> outcome.kind() == Outcome.Kind.BUSY)) {
+                // A master that became a replica keeps its connections: the next one may lead to the new master.
+                close();
+            }
+            return outcomes;
         } catch (JedisException e) {
             // It may be written all the same: then the next offer finds the markers.
             close();
@@ -98,7 +107,7 @@ final class RedisWriter implements AutoCloseable {
         return call;
     }
 
-    /** Redis's own word for an error is the code: WRONGTYPE never gets better, all else may. */
+    /** Redis's own word for an error is the code: WRONGTYPE never gets better, some are about Redis and no write, all else may. */
     private Outcome outcome(Object reply) {
         if (!(reply instanceof JedisException error)) {
             return Outcome.written();
@@ -107,7 +116,10 @@ final class RedisWriter implements AutoCloseable {
             return Outcome.retry("REDIS_UNAVAILABLE", "Redis at " + address + ": " + rootCause(error));
         }
         String code = error.getMessage().split(" ", 2)[0];
-        return code.equals("WRONGTYPE") ? Outcome.reject(code, error.getMessage()) : Outcome.retry(code, error.getMessage());
+        if (code.equals("WRONGTYPE")) {
+            return Outcome.reject(code, error.getMessage());
+        }
+        return BUSY.contains(code) ? Outcome.busy(code, error.getMessage()) : Outcome.retry(code, error.getMessage());
     }
 
     private static String rootCause(Throwable error) {

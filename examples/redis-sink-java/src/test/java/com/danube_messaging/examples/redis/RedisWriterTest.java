@@ -79,17 +79,17 @@ class RedisWriterTest {
     }
 
     @Test
-    void outOfMemoryIsRetried() throws Exception {
+    void outOfMemoryIsNoFaultOfARecord() throws Exception {
         List<Outcome> outcomes = outcomes("+OK", "+QUEUED", "+QUEUED", "*2", "-OOM command", "-OOM command");
 
-        assertEquals(List.of("RETRY OOM", "RETRY OOM"), codes(outcomes));
+        assertEquals(List.of("BUSY OOM", "BUSY OOM"), codes(outcomes));
     }
 
     @Test
     void aServerThatLoadsSaysSoForTheWholeBatch() throws Exception {
         List<Outcome> outcomes = outcomes("+OK", "-LOADING Redis", "-LOADING Redis", "-EXECABORT Transaction");
 
-        assertEquals(List.of("RETRY LOADING", "RETRY LOADING"), codes(outcomes));
+        assertEquals(List.of("BUSY LOADING", "BUSY LOADING"), codes(outcomes));
     }
 
     @Test

@@ -25,6 +25,7 @@ func (s *{{name_pascal}}) Open(_ context.Context, session connector.Session) (er
 }
 
 // ProcessBatch answers for each record, in order: nil is written, connector.Reject a dead letter, any other error a retry.
+// Where the system takes nothing at present (HTTP 429, 503), connector.Busy is no attempt of a record.
 func (s *{{name_pascal}}) ProcessBatch(_ context.Context, records []connector.Record) []error {
 	answers := connector.ForAll(len(records), nil)
 	for i, record := range records {

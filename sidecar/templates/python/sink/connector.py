@@ -16,7 +16,8 @@ class {{name_pascal}}(Sink):
     def process_batch(self, records: List[Record]) -> List[Optional[Exception]]:
         """Writes a batch, and says what became of each record: None where it is written.
 
-        Any exception means that nothing of the batch counts: all of it is offered again. `raise Retry(...)` says so with a code.
+        Any exception means that nothing of the batch counts: all of it is offered again. `raise Retry(...)` says so with a code;
+        `raise Busy(..., after=seconds)` where the system takes nothing at present (HTTP 429, 503), which is no attempt of a record.
         """
         lines: List[bytes] = []
         outcomes: List[Optional[Exception]] = []

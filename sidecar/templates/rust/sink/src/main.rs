@@ -44,6 +44,8 @@ impl SinkConnector for {{name_pascal}} {
 
     /// Says of each record what became of it. A record that was written when the connector
     /// died comes again: where it must not be there twice, look for its `dedup_id` first.
+    /// Where the system takes nothing at present (HTTP 429, 503), `NotWritten::busy` is no
+    /// attempt of a record.
     async fn process_batch_outcomes(
         &mut self,
         records: Vec<SinkRecord>,

@@ -13,7 +13,8 @@ export class FileSink implements BatchSink {
 
   /**
    * Writes a batch, and returns an outcome for each of its records: "written", or an error that says what follows.
-   * What it throws (the disk is full) counts for all of them, and they are offered again.
+   * What it throws (the disk is full) counts for all of them, and they are offered again. Throw a `Busy` where the
+   * system takes nothing at present (HTTP 429, 503): that is no attempt of a record.
    *
    * A record may come twice, when the program dies between the write and the answer. It has the same `dedupId`
    * then: in a database, make that the primary key, and writing it again changes nothing.

@@ -22,7 +22,10 @@ public class FileSink implements BatchSink {
         file = FileChannel.open(path, StandardOpenOption.CREATE, StandardOpenOption.APPEND);
     }
 
-    /** Returns an outcome for each record. An exception, a full disk say, has all of them offered again later. */
+    /**
+     * Returns an outcome for each record. An exception, a full disk say, has all of them offered again later; a BusyException,
+     * where the system takes nothing at present (HTTP 429, 503), without an attempt of a record.
+     */
     @Override
     public List<Outcome> processBatch(List<Record> records) throws IOException {
         List<Outcome> outcomes = new ArrayList<>();

@@ -113,6 +113,15 @@ class Stack:
             return status
         return next((entry for entry in status[kind] if entry["connector"] == connector), None)
 
+    def outcomes(self, connector, outcome):
+        """How many records of a sink came to this end, since the sidecar started."""
+        with urllib.request.urlopen(f"{self.http}/metrics", timeout=PATIENCE) as answer:
+            lines = answer.read().decode().splitlines()
+        labels = (f'connector="{connector}"', f'outcome="{outcome}"')
+        found = [line for line in lines if line.startswith("danube_connector_messages_processed_total{")
+                 and all(label in line for label in labels)]
+        return int(float(found[0].rsplit(" ", 1)[1])) if found else 0
+
     def wait_until_attached(self, connector, processes=()):
         """A new subscription begins at the end of its topic: nothing may be published before."""
         def attached():

@@ -8,10 +8,9 @@ import json
 import sqlite3
 import sys
 import threading
-import urllib.request
 
 import pytest
-from stack import PATIENCE, ROOT, TOOLS, eventually
+from stack import ROOT, TOOLS, eventually
 
 EXAMPLE = ROOT / "examples/patterns-python"
 SDK = ROOT / "sdk-python/src"
@@ -104,9 +103,9 @@ def test_what_is_no_order_is_a_dead_letter_and_a_test_order_is_filtered(patterns
     test_order = '{"order": 2, "net": 1, "test": true}'
     stack.publish("/default/orders", ["not JSON", '{"order": 1}', test_order, '{"order": 3, "net": 200}'])
     eventually("the invoice", lambda: stack.received(out))
-    eventually("the ends of the others", lambda: metric(stack, "invoices", "dead_lettered") == 2)
-    assert metric(stack, "invoices", "filtered") == 1
-    assert metric(stack, "invoices", "acked") == 1
+    eventually("the ends of the others", lambda: stack.outcomes("invoices", "dead_lettered") == 2)
+    assert stack.outcomes("invoices", "filtered") == 1
+    assert stack.outcomes("invoices", "acked") == 1
     assert [json.loads(line["text"]) for line in stack.received(out)] == [{"order": 3, "gross": 238}]
 
 
@@ -127,7 +126,7 @@ def test_messages_are_routed_by_their_content_untouched(patterns):
     eventually("all of them", lambda: len(texts(alarms)) + len(texts(readings)) >= len(sent))
     assert texts(alarms) == [text for text in sent if "alarm" in text]
     assert texts(readings) == [text for text in sent if "reading" in text]
-    eventually("the dead letter", lambda: metric(stack, "router", "dead_lettered") == 1)
+    eventually("the dead letter", lambda: stack.outcomes("router", "dead_lettered") == 1)
 
 
 def test_several_subscriptions_each_get_everything(patterns):
@@ -212,8 +211,8 @@ def test_a_request_without_an_answer_is_asked_again_with_the_same_key(patterns):
         start(stack, "webhook")
         sent = [json.dumps({"n": number}) for number in range(30)]
         stack.publish("/default/notifications", [*sent, '{"n": 31, "do": "refuse"}'])
-        eventually("all ends", lambda: metric(stack, "webhook", "acked") == len(sent))
-        eventually("the refusal", lambda: metric(stack, "webhook", "dead_lettered") == 1)
+        eventually("all ends", lambda: stack.outcomes("webhook", "acked") == len(sent))
+        eventually("the refusal", lambda: stack.outcomes("webhook", "dead_lettered") == 1)
         assert sorted(effects.values()) == sorted([*sent, '{"n": 31, "do": "refuse"}'])
         assert len(requests) == len(sent) + 1 + 6
     finally:
@@ -256,13 +255,3 @@ def test_only_what_has_its_schema_is_printed(modules, capsys):
     assert capsys.readouterr().out == "orders v3: {'order': 1}\n"
     with pytest.raises(sdk.Reject):
         schemas.Printer().process(sdk.Record(b'{"order": 1}'))
-
-
-def metric(stack, connector, outcome):
-    """How many records of a sink came to this end, since the sidecar started."""
-    with urllib.request.urlopen(f"{stack.http}/metrics", timeout=PATIENCE) as answer:
-        lines = answer.read().decode().splitlines()
-    name = "danube_connector_messages_processed_total{"
-    found = [line for line in lines
-             if line.startswith(name) and f'connector="{connector}"' in line and f'outcome="{outcome}"' in line]
-    return int(float(found[0].rsplit(" ", 1)[1])) if found else 0

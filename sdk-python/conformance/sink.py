@@ -11,7 +11,7 @@ from typing import Any, Dict, List, Optional
 
 from journal import Journal
 
-from danube_connector import Fatal, Filtered, Record, Reject, Retry, Sink, Subscription, run
+from danube_connector import Busy, Fatal, Filtered, Record, Reject, Retry, Sink, Subscription, run
 
 
 class ConformanceSink(Sink):
@@ -47,6 +47,8 @@ class ConformanceSink(Sink):
             raise Retry("told to retry", code="TOLD_TO")
         if word == "retry-after" and first:
             raise Retry("told to retry later", code="TOLD_TO", after=int(argument) / 1000)
+        if word == "busy" and first:
+            raise Busy("told to be busy", code="TOLD_TO", after=int(argument) / 1000)
         if word == "error" and first:
             raise RuntimeError("told to throw")
         if word == "slow":
@@ -69,7 +71,7 @@ class Batch(ConformanceSink):
         for record in records:
             lane = (record.topic, record.key)
             outcome = Retry("an earlier record of the key is retried", code="HELD") if lane in waiting else await self._outcome(record)
-            if isinstance(outcome, Retry) and record.key is not None:
+            if isinstance(outcome, (Retry, Busy)) and record.key is not None:
                 waiting.add(lane)
             outcomes.append(outcome)
         return outcomes
@@ -77,7 +79,7 @@ class Batch(ConformanceSink):
     async def _outcome(self, record: Record) -> Optional[Exception]:
         try:
             await self.write(record)
-        except (Retry, Reject, Filtered) as outcome:
+        except (Retry, Busy, Reject, Filtered) as outcome:
             return outcome
         return None
 

@@ -174,7 +174,9 @@ const (
 	// The external system takes nothing at present, whatever the record: a rate
 	// limit, maintenance, a failover. Never an attempt. This worker gets nothing until
 	// `retry_after` has passed (1 s where unset), then one small batch, and larger
-	// ones while they succeed. To a sidecar that does not know it, it is RETRY.
+	// ones while they succeed. The connector SHOULD answer BUSY at once for all else
+	// that it has in hand and has not written: it comes again in its order. To a
+	// sidecar that does not know it, it is RETRY.
 	Outcome_OUTCOME_BUSY Outcome = 4
 )
 

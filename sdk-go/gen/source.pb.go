@@ -853,8 +853,8 @@ func (x *SourceDemand) GetBytes() uint64 {
 	return 0
 }
 
-// Cumulative: every record up to `number` is confirmed by the broker (or
-// rejected), and the positions among them are durable.
+// Cumulative: every record up to `number` is confirmed by the broker (or was
+// `rejected` before this), and the positions among them are durable.
 type SourceCommitted struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The number of the last record that is safe.
@@ -900,13 +900,15 @@ func (x *SourceCommitted) GetNumber() uint64 {
 	return 0
 }
 
-// A record that can never be published. It is counted as committed when its dead
-// letter is confirmed (or at once, where dead letters are off); that `committed`
-// may come before this. With `[dead_letter] on_reject = "fail"` the stream ends
-// with INVALID_ARGUMENT instead, and the position stays before the record.
+// A record that can never be published. It is sent when its dead letter is
+// confirmed (or at once, where dead letters are off), and always before the first
+// `committed` that covers its number: what was not rejected until then is in its
+// topic. With `[dead_letter] on_reject = "fail"` the stream ends with
+// INVALID_ARGUMENT instead, and the position stays before the record.
 //
-// This is for the connector's information, and needs no answer. It is left out
-// where 64 of them wait for a connector that does not read.
+// It needs no answer. While 64 of them wait for a connector that does not read,
+// further ones wait too, and with them what is behind: nothing is committed and
+// `demand` does not grow.
 type SourceRejected struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The record's number.

@@ -233,8 +233,11 @@ type RetrySettings struct {
 	// means that the first failure exhausts it. Default 3. An attempt counts only
 	// if another record of the connector succeeded since this record's previous
 	// attempt, or after a day of failures (`[retry] max_age`): an outage is not the
-	// record's fault. An exhausted record becomes a dead letter, unless the
-	// operator's file says otherwise (`[retry] on_exhausted`).
+	// record's fault. Where nothing else is there to be tried, it also counts if the
+	// external system was said to be well since the previous attempt
+	// (`Health.checked`), and, where nobody can say, after ten minutes of failures.
+	// An exhausted record becomes a dead letter, unless the operator's file says
+	// otherwise (`[retry] on_exhausted`).
 	MaxRetries *uint32 `protobuf:"varint,1,opt,name=max_retries,json=maxRetries,proto3,oneof" json:"max_retries,omitempty"`
 	// Upper bound of the backoff before the first retry, doubled for each further
 	// one; the backoff is anything between nothing and the bound (full jitter).
@@ -422,11 +425,13 @@ func (x *SchemaRef) GetVersion() uint32 {
 
 // Asks whether the external system is well. Only sent to a connector that
 // declared CAPABILITY_PROBE, which MUST answer with exactly one `Health` of the
-// same id, and SHOULD do so within 5 s. Asked after `opened`, and every 30 s.
+// same id, and SHOULD do so within 5 s. Asked after `opened`, every 30 s, and when a
+// record fails while nothing else is there to be tried.
 //
-// Answers move no record: they are what the operator sees (the metric
-// `danube_connector_health`, the command `status`, and a warning in the log). An
-// answer that does not come leaves what was seen before.
+// Answers are what the operator sees (the metric `danube_connector_health`, the
+// command `status`, and a warning in the log). One that the connector `checked` also
+// tells whose fault it is that a record fails alone (`RetrySettings.max_retries`), or
+// crashes its worker alone. An answer that does not come leaves what was seen before.
 type Probe struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Identifies the question; unique within the session.
@@ -480,7 +485,11 @@ type Health struct {
 	// MUST be set.
 	Status Health_Status `protobuf:"varint,2,opt,name=status,proto3,enum=danube.connector.v1.Health_Status" json:"status,omitempty"`
 	// What is wrong, for the operator.
-	Message       string `protobuf:"bytes,3,opt,name=message,proto3" json:"message,omitempty"`
+	Message string `protobuf:"bytes,3,opt,name=message,proto3" json:"message,omitempty"`
+	// Whether the connector asked the external system for this answer. MUST be false
+	// where it has no health check of its own: HEALTHY then only means that it knows of
+	// no trouble, and no record is given up for it.
+	Checked       bool `protobuf:"varint,4,opt,name=checked,proto3" json:"checked,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -534,6 +543,13 @@ func (x *Health) GetMessage() string {
 		return x.Message
 	}
 	return ""
+}
+
+func (x *Health) GetChecked() bool {
+	if x != nil {
+		return x.Checked
+	}
+	return false
 }
 
 // The connector cannot go on. The sidecar ends the stream with OK, logs why, and
@@ -710,11 +726,12 @@ const file_danube_connector_v1_common_proto_rawDesc = "" +
 	"\tschema_id\x18\x01 \x01(\x04R\bschemaId\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\rR\aversion\"\"\n" +
 	"\x05Probe\x12\x19\n" +
-	"\bprobe_id\x18\x01 \x01(\x04R\aprobeId\"\xc5\x01\n" +
+	"\bprobe_id\x18\x01 \x01(\x04R\aprobeId\"\xdf\x01\n" +
 	"\x06Health\x12\x19\n" +
 	"\bprobe_id\x18\x01 \x01(\x04R\aprobeId\x12:\n" +
 	"\x06status\x18\x02 \x01(\x0e2\".danube.connector.v1.Health.StatusR\x06status\x12\x18\n" +
-	"\amessage\x18\x03 \x01(\tR\amessage\"J\n" +
+	"\amessage\x18\x03 \x01(\tR\amessage\x12\x18\n" +
+	"\achecked\x18\x04 \x01(\bR\achecked\"J\n" +
 	"\x06Status\x12\x16\n" +
 	"\x12STATUS_UNSPECIFIED\x10\x00\x12\x12\n" +
 	"\x0eSTATUS_HEALTHY\x10\x01\x12\x14\n" +

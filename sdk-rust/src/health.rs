@@ -28,7 +28,7 @@ impl Checked {
             Ok(()) => (v1::health::Status::Healthy, String::new()),
             Err(error) => (v1::health::Status::Unhealthy, error.clone()),
         };
-        v1::Health { probe_id: probe.probe_id, status: status.into(), message }
+        v1::Health { probe_id: probe.probe_id, status: status.into(), message, checked: false }
     }
 }
 

@@ -134,6 +134,8 @@ pub struct Health {
     pub healthy: bool,
     /// What is wrong.
     pub message: String,
+    /// Whether the external system was asked for this answer.
+    pub checked: bool,
 }
 
 /// Why a connector cannot go on.

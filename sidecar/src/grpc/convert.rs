@@ -192,7 +192,8 @@ pub(super) fn health(sent: v1::Health) -> Result<Health, Refusal> {
         Ok(v1::health::Status::Healthy) => true,
         Ok(v1::health::Status::Unhealthy) | Err(_) => false,
     };
-    Ok(Health { probe: sent.probe_id, healthy, message: sent.message })
+    let v1::Health { probe_id: probe, message, checked, .. } = sent;
+    Ok(Health { probe, healthy, message, checked })
 }
 
 /// Why a connector cannot go on.

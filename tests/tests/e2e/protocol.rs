@@ -58,7 +58,7 @@ async fn a_zero_enum_is_an_error_never_success() {
         let status = refused("", vec![Frame::Open(open)]).await;
         assert_eq!((status.code(), &*reason(&status)), (Code::InvalidArgument, "INVALID_FIELD"));
     }
-    let health = Health { probe_id: 1, status: 0, message: String::new() };
+    let health = Health { probe_id: 1, ..Health::default() };
     let status = refused("", vec![Frame::Open(hello()), Frame::Health(health)]).await;
     assert_eq!(status.code(), Code::InvalidArgument);
 }

@@ -147,7 +147,12 @@ async fn a_worker_that_can_answer_is_asked_for_the_external_systems_health() {
     let sidecar = quick(&broker).await;
     let (topic, name) = (unique("/default/in"), unique("sink"));
     let health = |probe_id, status: health::Status, message: &str| {
-        Frame::Health(Health { probe_id, status: status.into(), message: message.to_owned() })
+        Frame::Health(Health {
+            probe_id,
+            status: status.into(),
+            message: message.to_owned(),
+            checked: false,
+        })
     };
     let asks = vec![Capability::Probe.into()];
     let asked = SinkOpen { capabilities: asks, ..open(&name, &topic) };

@@ -133,7 +133,12 @@ async fn a_source_that_can_answer_is_asked_for_the_external_systems_health() {
 
     let probe_id = source.probed().await;
     let health = |status: health::Status, message: &str| {
-        Frame::Health(Health { probe_id, status: status.into(), message: message.to_owned() })
+        Frame::Health(Health {
+            probe_id,
+            status: status.into(),
+            message: message.to_owned(),
+            checked: false,
+        })
     };
     source.send(health(health::Status::Unhealthy, "no such folder")).await;
     sidecar.shows("/metrics", &gauge(0)).await;

@@ -26,6 +26,7 @@ fn settings() -> Settings {
             initial_backoff: Duration::from_secs(1),
             max_backoff: Duration::from_secs(30),
             max_age: Duration::from_secs(24 * 3600),
+            max_age_alone: Duration::from_secs(600),
         },
         on_exhausted: OnExhausted::DeadLetter,
         dead_letters: true,
@@ -73,6 +74,7 @@ impl Bench {
                 window: limits(usize::MAX),
                 batch: limits(BATCH as usize),
                 linger: Duration::ZERO,
+                probe: false,
             },
         );
         let mut bench = Self { dispatch, worker, now, next: 0, keyed };

@@ -26,6 +26,7 @@ mod answer;
 mod breaker;
 mod deliveries;
 mod event;
+mod evidence;
 mod failing;
 mod halfopen;
 mod membership;
@@ -50,6 +51,7 @@ pub use self::{
         Admission, DeadLetter, Departure, Event, HeldLane, Offer, RecordId, Status, Violation,
         WorkerId,
     },
+    evidence::{Evidence, Health},
     failing::{Failing, Stage},
     operate::{Order, Unfit},
     quarantine::Suspicion,
@@ -57,6 +59,7 @@ pub use self::{
 };
 use self::{
     breaker::Circuit,
+    evidence::Signs,
     quarantine::Quarantine,
     words::LastWords,
     worker::{Queue, Worker},
@@ -98,7 +101,7 @@ pub struct Dispatch {
     /// The breaker's state that the driver was told last.
     told: Breaker,
     events: VecDeque<Event>,
-    successes: u64,
+    signs: Signs,
     late_failures: u64,
 }
 
@@ -122,7 +125,7 @@ impl Dispatch {
             last_words: LastWords::default(),
             told: Breaker::Closed,
             events: VecDeque::new(),
-            successes: 0,
+            signs: Signs::default(),
             late_failures: 0,
         }
     }
@@ -218,7 +221,8 @@ impl Dispatch {
         let workers = self.workers.iter().flat_map(|(&id, worker)| {
             [self.result_deadline(worker), self.batch_deadline(id, worker)]
         });
-        let moments = workers.chain([retry, self.circuit.wakeup()]).flatten();
+        let moments =
+            workers.chain([retry, self.circuit.wakeup(), self.quarantine_wakeup(now)]).flatten();
         moments.filter(|&at| at > now).min()
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::hash::mix;
+use crate::{dispatch::Evidence, hash::mix};
 
 /// The retry rules of a connector.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,6 +15,9 @@ pub struct RetryPolicy {
     pub max_backoff: Duration,
     /// From this long after the first failure every failed attempt counts.
     pub max_age: Duration,
+    /// The same where nothing else is there to be tried and nobody can say how the
+    /// external system is.
+    pub max_age_alone: Duration,
 }
 
 impl RetryPolicy {
@@ -59,7 +62,7 @@ pub enum OnExhausted {
 pub enum Verdict {
     /// Offer it again.
     Again,
-    /// Offer it again; the failure did not count, because nothing else succeeded.
+    /// Offer it again; the failure did not count: there is no evidence against it.
     Outage,
     /// Give it up.
     Exhausted,
@@ -67,30 +70,41 @@ pub enum Verdict {
 
 /// The failed attempts of one record.
 ///
-/// An attempt counts only where it tells something about the record: another
-/// record succeeded since this one's previous attempt (its offer, for the first
-/// one), or it has been failing for `max_age`. Otherwise the external system is
-/// down, which is not the record's fault.
+/// An attempt counts only where it tells something about the record: there is
+/// [`Evidence`] since this one's previous attempt (its offer, for the first one), or it
+/// has been failing for `max_age`. Otherwise the external system is down, which is not
+/// the record's fault.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tries {
     failures: u32,
     counted: u32,
-    successes: u64,
+    /// The last sign before its last attempt.
+    sign: u64,
     first_failure: Option<Instant>,
 }
 
 impl Tries {
-    /// The record is offered for the first time, after `successes` of others.
-    pub fn begin(&mut self, successes: u64) {
-        self.successes = successes;
+    /// The record is offered for the first time, after this sign.
+    pub fn begin(&mut self, sign: u64) {
+        self.sign = sign;
     }
 
-    /// An attempt failed, after `successes` of others.
-    pub fn fail(&mut self, policy: &RetryPolicy, now: Instant, successes: u64) -> Verdict {
+    /// An attempt failed, after this sign.
+    pub fn fail(
+        &mut self,
+        policy: &RetryPolicy,
+        now: Instant,
+        sign: u64,
+        evidence: Evidence,
+    ) -> Verdict {
         let first = *self.first_failure.get_or_insert(now);
-        let aged = now.saturating_duration_since(first) >= policy.max_age;
-        let counts = successes > self.successes || aged;
-        self.successes = successes;
+        let age = now.saturating_duration_since(first);
+        let counts = match evidence {
+            Evidence::OtherSucceeded | Evidence::SystemWell => true,
+            Evidence::Alone => age >= policy.max_age_alone.min(policy.max_age),
+            Evidence::None => age >= policy.max_age,
+        };
+        self.sign = sign;
         self.failures = self.failures.saturating_add(1);
         if !counts {
             return Verdict::Outage;
@@ -111,9 +125,15 @@ impl Tries {
         self.counted
     }
 
-    /// A worker crashed that had it in hand: no failure, but the begin of its trouble.
-    pub fn crashed(&mut self, now: Instant) {
+    /// A worker crashed that had it in hand, after this sign: no failure, but an attempt.
+    pub fn crashed(&mut self, now: Instant, sign: u64) {
         self.first_failure.get_or_insert(now);
+        self.sign = sign;
+    }
+
+    /// The last sign before its last attempt.
+    pub fn sign(&self) -> u64 {
+        self.sign
     }
 
     /// Whether any attempt failed.
@@ -127,9 +147,9 @@ impl Tries {
     }
 
     /// Counts anew, as an operator asked for it. The record has still failed.
-    pub fn forgive(&mut self, successes: u64) {
+    pub fn forgive(&mut self, sign: u64) {
         self.counted = 0;
-        self.successes = successes;
+        self.sign = sign;
         self.first_failure = None;
     }
 }
@@ -168,26 +188,39 @@ mod tests {
         initial_backoff: Duration::from_secs(1),
         max_backoff: Duration::from_secs(30),
         max_age: Duration::from_secs(86_400),
+        max_age_alone: Duration::from_secs(600),
     };
 
-    /// Fails the record once after each of the given totals of successes.
-    fn verdicts(policy: RetryPolicy, successes: &[u64]) -> Vec<Verdict> {
+    /// Fails the record at once as often as there is evidence given.
+    fn verdicts(policy: RetryPolicy, evidence: &[Evidence]) -> Vec<Verdict> {
         let now = Instant::now();
         let mut tries = Tries::default();
-        successes.iter().map(|&total| tries.fail(&policy, now, total)).collect()
+        evidence.iter().map(|&evidence| tries.fail(&policy, now, 0, evidence)).collect()
+    }
+
+    /// The verdict on the last of so many failures, the last three of them so late.
+    fn late(after: Duration, evidence: Evidence) -> Verdict {
+        let start = Instant::now();
+        let mut tries = Tries::default();
+        tries.fail(&POLICY, start, 0, evidence);
+        let late = (0..3).map(|_| tries.fail(&POLICY, start + after, 0, evidence));
+        late.last().expect("three")
     }
 
     #[test]
     fn the_third_retry_that_counts_exhausts() {
         use Verdict::{Again, Exhausted};
-        assert_eq!(verdicts(POLICY, &[1, 2, 3, 4]), [Again, Again, Again, Exhausted]);
+        for evidence in [Evidence::OtherSucceeded, Evidence::SystemWell] {
+            assert_eq!(verdicts(POLICY, &[evidence; 4]), [Again, Again, Again, Exhausted]);
+        }
     }
 
     #[test]
-    fn attempts_without_a_success_of_another_record_do_not_count() {
+    fn attempts_without_evidence_do_not_count() {
         use Verdict::{Again, Exhausted, Outage};
-        assert!(verdicts(POLICY, &[0; 1000]).iter().all(|&verdict| verdict == Outage));
-        let with_outage = verdicts(POLICY, &[1, 2, 2, 2, 2, 3, 4]);
+        let (no, yes) = (Evidence::None, Evidence::OtherSucceeded);
+        assert!(verdicts(POLICY, &[no; 1000]).iter().all(|&verdict| verdict == Outage));
+        let with_outage = verdicts(POLICY, &[yes, yes, no, no, no, yes, yes]);
         assert_eq!(with_outage, [Again, Again, Outage, Outage, Outage, Again, Exhausted]);
     }
 
@@ -195,28 +228,33 @@ mod tests {
     fn without_retries_the_first_failure_that_counts_exhausts() {
         use Verdict::{Exhausted, Outage};
         let policy = RetryPolicy { max_retries: 0, ..POLICY };
-        assert_eq!(verdicts(policy, &[0, 0, 1]), [Outage, Outage, Exhausted]);
+        let evidence = [Evidence::None, Evidence::Alone, Evidence::OtherSucceeded];
+        assert_eq!(verdicts(policy, &evidence), [Outage, Outage, Exhausted]);
     }
 
     #[test]
     fn after_max_age_every_attempt_counts() {
-        let start = Instant::now();
-        let mut tries = Tries::default();
-        tries.fail(&POLICY, start, 0);
-        let late = start + POLICY.max_age;
-        let verdicts: Vec<_> = (0..3).map(|_| tries.fail(&POLICY, late, 0)).collect();
-        assert_eq!(verdicts, [Verdict::Again, Verdict::Again, Verdict::Exhausted]);
+        assert_eq!(late(POLICY.max_age, Evidence::None), Verdict::Exhausted);
+        let shortly_before = POLICY.max_age - Duration::from_nanos(1);
+        assert_eq!(late(shortly_before, Evidence::None), Verdict::Outage);
+    }
+
+    #[test]
+    fn alone_attempts_count_after_a_shorter_age() {
+        assert_eq!(late(POLICY.max_age_alone, Evidence::Alone), Verdict::Exhausted);
+        let shortly_before = POLICY.max_age_alone - Duration::from_nanos(1);
+        assert_eq!(late(shortly_before, Evidence::Alone), Verdict::Outage);
     }
 
     #[test]
     fn forgiven_tries_count_from_the_start() {
         let now = Instant::now();
         let mut tries = Tries::default();
-        for successes in 1..=4 {
-            tries.fail(&POLICY, now, successes);
+        for sign in 1..=4 {
+            tries.fail(&POLICY, now, sign, Evidence::OtherSucceeded);
         }
         tries.forgive(4);
-        assert_eq!(tries.fail(&POLICY, now, 5), Verdict::Again);
+        assert_eq!(tries.fail(&POLICY, now, 5, Evidence::OtherSucceeded), Verdict::Again);
         assert!(tries.has_failed());
     }
 

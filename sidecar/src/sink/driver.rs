@@ -151,6 +151,7 @@ impl Driver {
                     reason,
                     "record is exhausted and its lane suspended: mend the cause and restart"
                 ),
+                Event::AskHealth { worker } => self.ask_health(worker),
                 Event::Breaker(breaker) => self.breaker(breaker),
                 Event::Suspected { fingerprint, suspicion } => {
                     self.suspicions.keep(fingerprint, suspicion);

@@ -129,6 +129,7 @@ impl Plan {
             initial_backoff: span(file.initial_backoff, proposed.initial_backoff, 1),
             max_backoff: span(file.max_backoff, proposed.max_backoff, 30),
             max_age: span(file.max_age, None, 24 * 60 * 60),
+            max_age_alone: span(file.max_age, None, 10 * 60),
         }
     }
 
@@ -155,6 +156,7 @@ impl Plan {
                     .min(open.caller.max_frame_bytes),
             },
             linger: file.linger.or(asked.linger).unwrap_or_default(),
+            probe: open.caller.capabilities.probe,
         }
     }
 

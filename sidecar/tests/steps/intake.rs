@@ -89,6 +89,7 @@ const WORKER: WorkerSettings = WorkerSettings {
     window: Limits { records: 1000, bytes: 16 << 20 },
     batch: Limits { records: 1000, bytes: 1 << 20 },
     linger: Duration::ZERO,
+    probe: false,
 };
 
 fn settings() -> Settings {
@@ -99,6 +100,7 @@ fn settings() -> Settings {
             initial_backoff: Duration::from_secs(1),
             max_backoff: Duration::from_secs(30),
             max_age: Duration::from_secs(24 * 3600),
+            max_age_alone: Duration::from_secs(600),
         },
         on_exhausted: OnExhausted::DeadLetter,
         dead_letters: true,

@@ -6,7 +6,8 @@ use std::{
 };
 
 use super::{
-    Breaker, DeadLetter, Dispatch, Event, RecordId, Violation, WorkerId, breaker::LONGEST_PAUSE,
+    Breaker, DeadLetter, Dispatch, Event, Evidence, RecordId, Violation, WorkerId,
+    breaker::LONGEST_PAUSE,
 };
 use crate::{
     ledger::{Parked, Place},
@@ -190,7 +191,7 @@ impl Dispatch {
                 self.survived(key);
                 self.answer(id, failure.delivery);
                 self.withdraw(key);
-                self.retry(now, key, after, code, reason);
+                self.retry(now, id, key, after, code, reason);
             }
         }
     }
@@ -205,15 +206,18 @@ impl Dispatch {
     fn retry(
         &mut self,
         now: Instant,
+        worker: WorkerId,
         key: Key,
         after: Option<Duration>,
         code: String,
         reason: String,
     ) {
+        let health = self.workers.get(&worker).and_then(|worker| worker.health);
+        let evidence = self.evidence(key, health);
         let Some(entry) = self.ledger.get_mut(key) else { return };
         let (policy, random) = (&self.settings.retry, &mut self.random);
         self.last_words.keep(entry.sequence, &code, &reason);
-        let verdict = entry.tries.fail(policy, now, self.successes);
+        let verdict = entry.tries.fail(policy, now, self.signs.latest(), evidence);
         let failures = entry.tries.failures();
         let asked = after.unwrap_or_default().min(LONGEST_RETRY_AFTER);
         let (backoff, early) = match verdict {
@@ -230,6 +234,9 @@ impl Dispatch {
         let (id, attempt) = (RecordId(key.to_bits()), entry.attempt);
         let record = Arc::clone(&entry.record);
         self.put(key, Place::Again { due: Some(not_before), early });
+        if evidence != Evidence::OtherSucceeded {
+            self.ask_health(key, worker);
+        }
         self.events.push_back(Event::Retrying { id, record, attempt, not_before, code, reason });
         self.settle_lane_of(key);
     }
@@ -257,7 +264,9 @@ impl Dispatch {
         self.clear(key);
         let Some(entry) = self.ledger.finish(key) else { return };
         self.last_words.forget(entry.sequence);
-        self.successes += u64::from(how == Resolution::Acked);
+        if how == Resolution::Acked {
+            self.signs.succeeded();
+        }
         let identity = &entry.record.identity;
         let (partition, offset) = (Arc::clone(&identity.partition), identity.offset);
         let fingerprint = entry.fingerprint;

@@ -94,6 +94,13 @@ pub enum Event {
         /// The attempt that failed last.
         attempt: u32,
     },
+    /// Ask this worker how its external system is, and tell
+    /// [`health`](super::Dispatch::health): a record fails, and nothing else tells whether
+    /// it is its fault.
+    AskHealth {
+        /// The worker.
+        worker: WorkerId,
+    },
     /// The breaker changed its state. The intake of a sidecar without a disk
     /// detaches while it is open.
     Breaker(Breaker),
@@ -173,6 +180,8 @@ pub struct Status {
     pub held: Held,
     /// Unresolved at workers.
     pub in_hand: usize,
+    /// Since when the record that was offered first is in hand, and at which worker.
+    pub longest_in_hand: Option<(Instant, WorkerId)>,
     /// Workers that asked for nothing more: their window is zero.
     pub workers_paused: usize,
     /// Failed and waiting for their backoff to end.

@@ -12,7 +12,7 @@ impl Dispatch {
     pub fn join(&mut self, now: Instant, settings: WorkerSettings) -> WorkerId {
         self.workers_joined += 1;
         let id = WorkerId(self.workers_joined);
-        self.workers.insert(id, Worker::new(settings));
+        self.workers.insert(id, Worker::new(now, settings));
         self.reassign();
         self.circuit.worker_joined(now);
         self.tell_breaker(now);
@@ -38,7 +38,7 @@ impl Dispatch {
     pub fn leave(&mut self, now: Instant, worker: WorkerId, departure: Departure) {
         let Some(left) = self.workers.remove(&worker) else { return };
         let held: Vec<_> = left.deliveries.all_open().collect();
-        self.take_back(now, &held, departure);
+        self.take_back(now, &held, departure, left.health);
         self.reassign();
         self.tell_breaker(now);
     }

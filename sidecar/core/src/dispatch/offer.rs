@@ -28,7 +28,7 @@ impl Dispatch {
     /// of its oldest record, unless [`flush`](Self::flush) said that it cannot.
     pub fn poll_batch(&mut self, now: Instant, worker: WorkerId) -> Option<Vec<Offer>> {
         self.advance(now);
-        self.choose_quarantine();
+        self.choose_quarantine(now);
         match self.circuit.allowance() {
             Allowance::All if self.is_quarantine(worker) => self.offer_suspect(now, worker),
             Allowance::All if self.is_ripe(now, worker) => {
@@ -142,7 +142,7 @@ impl Dispatch {
         let entry = self.ledger.get_mut(next.record)?;
         entry.attempt += 1;
         if entry.attempt == 1 {
-            entry.tries.begin(self.successes);
+            entry.tries.begin(self.signs.latest());
         }
         Some(Offer {
             delivery: DeliveryId(delivery),

@@ -88,7 +88,7 @@ impl Dispatch {
     fn offer_again(&mut self, key: Key) {
         self.withdraw(key);
         if let Some(entry) = self.ledger.get_mut(key) {
-            entry.tries.forgive(self.successes);
+            entry.tries.forgive(self.signs.latest());
         }
         self.put(key, Place::READY);
         self.settle_lane_of(key);

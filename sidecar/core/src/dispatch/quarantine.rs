@@ -12,13 +12,19 @@
 //!   hit it twice will hit others meanwhile, and such a crash speaks for it.
 //! - For each crash without it, of the last minutes, it takes one crash more, and
 //!   also when it was long in hand.
+//!
+//! A killer may be all there is: its lane waits for it, and nothing else comes that
+//! could succeed. Then the external system itself is asked before each trial, and a
+//! record that crashes trial after trial though it was said to be well is given up;
+//! where nobody can say, one that does so over many crashes and for a long time
+//! ([`max_age_alone`](crate::retry::RetryPolicy::max_age_alone)).
 
 use std::{
     collections::{BTreeMap, VecDeque},
     time::{Duration, Instant},
 };
 
-use super::WorkerId;
+use super::{Evidence, WorkerId};
 use crate::{hash::PrehashedMap, record::Fingerprint, slab::Key};
 
 /// In hand at that many crashes makes a suspect (contract §4).
@@ -41,6 +47,11 @@ const MOST_CRASHES: usize = 64;
 /// Crashes alone that convict although others came between: where workers are
 /// killed all the time, a record must not be tried for ever.
 const TOO_MANY: u32 = 16;
+
+/// Crashes in a row that convict where nothing else was there to be tried: each after
+/// the external system was said to be well, or where nobody can say.
+const CONVICTING_WELL: u32 = 4;
+const CONVICTING_LONE: u32 = 8;
 
 /// Crashes alone, of any suspects, without an answer between, that show that the
 /// connector does not work at all.
@@ -93,6 +104,36 @@ pub(super) struct Suspect {
     pub(super) suspicion: Suspicion,
     /// Its last crash alone, in this life of the sidecar.
     crashed: Option<Instant>,
+    lone: Lone,
+}
+
+/// A suspect's latest crashes in a row at which nothing else was there to be tried.
+#[derive(Clone, Copy, Debug, Default)]
+struct Lone {
+    crashes: u32,
+    /// Of these, the last ones, before which the external system was said to be well.
+    well: u32,
+    since: Option<Instant>,
+}
+
+impl Lone {
+    fn crashed(&mut self, now: Instant, evidence: Evidence) {
+        self.crashes = self.crashes.saturating_add(1);
+        self.since.get_or_insert(now);
+        match evidence {
+            Evidence::SystemWell => self.well = self.well.saturating_add(1),
+            Evidence::Alone => self.well = 0,
+            Evidence::OtherSucceeded | Evidence::None => *self = Self::default(),
+        }
+    }
+
+    /// Whether they tell enough, `doubts` being what speaks for the record and `long` how
+    /// long it takes.
+    fn convicts(&self, now: Instant, doubts: u32, long: Duration) -> bool {
+        let since = self.since.map(|since| now.saturating_duration_since(since));
+        self.well >= CONVICTING_WELL + doubts
+            || (self.crashes >= CONVICTING_LONE + doubts && since >= Some(long))
+    }
 }
 
 /// What follows from a crash of a suspect that was alone.
@@ -102,6 +143,14 @@ pub(super) enum Finding {
     Aside(Instant),
     /// It kills its workers.
     Convicted,
+}
+
+impl Suspect {
+    /// Something speaks for it. Tells whether what is kept of it changed.
+    fn acquit(&mut self) -> bool {
+        self.lone = Lone::default();
+        std::mem::take(&mut self.suspicion.in_a_row) > 0
+    }
 }
 
 impl Quarantine {
@@ -120,7 +169,8 @@ impl Quarantine {
     }
 
     pub(super) fn insert(&mut self, sequence: u64, key: Key, suspicion: Suspicion) {
-        self.suspects.insert(sequence, Suspect { key, suspicion, crashed: None });
+        let suspect = Suspect { key, suspicion, crashed: None, lone: Lone::default() };
+        self.suspects.insert(sequence, suspect);
     }
 
     pub(super) fn remove(&mut self, sequence: u64) -> Option<Suspicion> {
@@ -163,25 +213,27 @@ impl Quarantine {
             self.crashes.pop_front();
         }
         self.crashes.push_back(now);
-        let spoken_for = |suspect: &&mut Suspect| !trial && suspect.suspicion.in_a_row > 0;
-        let suspects = self.suspects.values_mut().filter(spoken_for);
-        suspects
-            .map(|suspect| {
-                suspect.suspicion.in_a_row = 0;
-                suspect.key
-            })
-            .collect()
+        let suspects = self.suspects.values_mut().filter(|_| !trial);
+        let spoken_for = suspects.filter_map(|suspect| suspect.acquit().then_some(suspect.key));
+        spoken_for.collect()
     }
 
     /// The suspect's worker survived it, though it did not succeed. Tells whether
     /// that changed anything.
     pub(super) fn survived(&mut self, sequence: u64) -> bool {
-        let Some(suspect) = self.suspects.get_mut(&sequence) else { return false };
-        std::mem::take(&mut suspect.suspicion.in_a_row) > 0
+        self.suspects.get_mut(&sequence).is_some_and(Suspect::acquit)
     }
 
-    /// The suspect was alone in hand, since then, at a worker that crashed.
-    pub(super) fn crashed_alone(&mut self, now: Instant, sequence: u64, since: Instant) -> Finding {
+    /// The suspect was alone in hand, since then, at a worker that crashed. `long` is how
+    /// long it takes where only time tells.
+    pub(super) fn crashed_alone(
+        &mut self,
+        now: Instant,
+        sequence: u64,
+        since: Instant,
+        evidence: Evidence,
+        long: Duration,
+    ) -> Finding {
         self.unanswered = self.unanswered.saturating_add(1);
         let Some(suspect) = self.suspects.get_mut(&sequence) else {
             return Finding::Aside(now);
@@ -199,8 +251,12 @@ impl Quarantine {
         let elsewhere = (self.crashes.len() as u32).saturating_sub(suspicion.crashes);
         let in_hand = now.saturating_duration_since(since);
         let slow = SLOW.iter().filter(|&&slow| in_hand >= slow).count() as u32;
-        let convicting = CONVICTING + (elsewhere + slow).min(MOST_DOUBTS);
-        if suspicion.in_a_row >= convicting || (proven && suspicion.alone >= TOO_MANY) {
+        let doubts = (elsewhere + slow).min(MOST_DOUBTS);
+        suspect.lone.crashed(now, evidence);
+        if suspicion.in_a_row >= CONVICTING + doubts
+            || (proven && suspicion.alone >= TOO_MANY)
+            || suspect.lone.convicts(now, doubts, long)
+        {
             return Finding::Convicted;
         }
         let aside = in_hand.saturating_mul(ASIDE_FACTOR).clamp(SHORTEST_ASIDE, LONGEST_ASIDE);

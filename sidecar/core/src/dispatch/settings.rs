@@ -50,4 +50,6 @@ pub struct WorkerSettings {
     /// How long a batch that is not full waits for more, counted from its oldest
     /// record. Zero sends what is there.
     pub linger: Duration,
+    /// Whether it says how its external system is, when it joined and when it is asked.
+    pub probe: bool,
 }

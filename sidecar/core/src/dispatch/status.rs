@@ -42,7 +42,13 @@ impl Dispatch {
         };
         for (_, entry) in self.ledger.iter() {
             match entry.place {
-                Place::InHand { .. } => status.in_hand += 1,
+                Place::InHand { worker, since, .. } => {
+                    status.in_hand += 1;
+                    let longest = status.longest_in_hand.map_or(since, |(since, _)| since);
+                    if since <= longest {
+                        status.longest_in_hand = Some((since, worker));
+                    }
+                }
                 Place::Parked(Parked::DeadLetter) => status.dead_letters_pending += 1,
                 Place::Parked(Parked::Suspended) => status.suspended += 1,
                 Place::Fresh | Place::Again { .. } => {}

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::{
-    Breaker, Departure, Dispatch, Event, Offer, WorkerId,
+    Breaker, Departure, Dispatch, Event, Evidence, Health, Offer, WorkerId,
     offer::Candidate,
     quarantine::{Finding, SUSPICIOUS, Suspect, Suspicion},
     worker::{Waiting, Worker},
@@ -41,7 +41,14 @@ impl Dispatch {
     }
 
     /// What a worker held when its stream was closed comes back.
-    pub(super) fn take_back(&mut self, now: Instant, held: &[Key], departure: Departure) {
+    /// `health` is the worker's last word on its external system.
+    pub(super) fn take_back(
+        &mut self,
+        now: Instant,
+        held: &[Key],
+        departure: Departure,
+        health: Option<(Health, u64)>,
+    ) {
         let crashed = departure == Departure::Crashed;
         let trial = held.first().filter(|_| held.len() == 1).copied();
         let trial = trial.filter(|&key| self.ledger.get(key).is_some_and(|entry| entry.suspect));
@@ -58,7 +65,10 @@ impl Dispatch {
                     self.put(key, Place::READY);
                     self.circuit.trial_released(now, key);
                 }
-                (true, Some(_), Some(since)) => self.crashed_alone(now, key, since),
+                (true, Some(_), Some(since)) => {
+                    let evidence = self.evidence(key, health);
+                    self.crashed_alone(now, key, since, evidence);
+                }
                 (true, _, _) => self.crashed_among_others(now, key),
             }
             if crashed {
@@ -69,7 +79,7 @@ impl Dispatch {
 
     fn crashed_among_others(&mut self, now: Instant, key: Key) {
         if let Some(entry) = self.ledger.get_mut(key) {
-            entry.tries.crashed(now);
+            entry.tries.crashed(now, self.signs.latest());
             entry.crashes = entry.crashes.saturating_add(1);
             if entry.crashes >= SUSPICIOUS && !entry.suspect {
                 entry.suspect = true;
@@ -81,29 +91,36 @@ impl Dispatch {
         self.tell_suspicion(key);
     }
 
-    fn crashed_alone(&mut self, now: Instant, key: Key, since: Instant) {
+    fn crashed_alone(&mut self, now: Instant, key: Key, since: Instant, evidence: Evidence) {
         let Some(entry) = self.ledger.get_mut(key) else { return };
-        entry.tries.crashed(now);
+        entry.tries.crashed(now, self.signs.latest());
         entry.crashes = entry.crashes.saturating_add(1);
-        let finding = self.quarantine.crashed_alone(now, entry.sequence, since);
+        let (sequence, long) = (entry.sequence, self.settings.retry.max_age_alone);
+        let finding = self.quarantine.crashed_alone(now, sequence, since, evidence, long);
         self.tell_suspicion(key);
         match finding {
             Finding::Aside(until) => {
                 self.put(key, Place::Again { due: Some(until), early: None });
             }
-            Finding::Convicted => self.convict(now, key),
+            Finding::Convicted => self.convict(now, key, evidence),
         }
         if self.quarantine.finds_it_broken() && self.breaker() == Breaker::Closed {
             self.circuit.open(now, &mut self.random);
         }
     }
 
-    fn convict(&mut self, now: Instant, key: Key) {
+    fn convict(&mut self, now: Instant, key: Key, evidence: Evidence) {
         let Some(entry) = self.ledger.get(key) else { return };
         let reason = format!(
             "its worker crashed whenever it had this record alone in hand, {} times in all, \
-             while other records succeeded",
-            entry.crashes
+             and the external system is not to blame: {}",
+            entry.crashes,
+            match evidence {
+                Evidence::SystemWell => "the connector said that it is well",
+                Evidence::Alone =>
+                    "it has gone on for long, and nothing else was there to be tried",
+                Evidence::OtherSucceeded | Evidence::None => "other records succeeded",
+            }
         );
         self.give_up(now, key, FailureClass::Crash, String::new(), reason);
     }
@@ -135,7 +152,7 @@ impl Dispatch {
 
     /// Says which worker is kept for suspects now: one that has one in hand, else,
     /// where one could be offered, the one that has least in hand.
-    pub(super) fn choose_quarantine(&mut self) {
+    pub(super) fn choose_quarantine(&mut self, now: Instant) {
         if self.quarantine.busy {
             return;
         }
@@ -144,14 +161,26 @@ impl Dispatch {
             return;
         }
         let before = self.quarantine.worker;
-        let open =
-            |(_, worker): &(_, &Worker)| !worker.draining && !worker.settings.window.is_closed();
+        let open = |(_, worker): &(_, &Worker)| {
+            let awaited = worker.awaits_health().is_some_and(|until| until > now);
+            !worker.draining && !worker.settings.window.is_closed() && !awaited
+        };
         let chosen = self
             .workers
             .iter()
             .filter(open)
             .min_by_key(|&(&id, worker)| (worker.in_hand.records, Some(id) != before, id));
         self.quarantine.worker = chosen.map(|(&id, _)| id);
+    }
+
+    /// When a worker is waited for no more to say how its external system is, where a
+    /// suspect could be offered.
+    pub(super) fn quarantine_wakeup(&self, now: Instant) -> Option<Instant> {
+        if self.quarantine.is_empty() || self.quarantine.busy {
+            return None;
+        }
+        let awaited = self.workers.values().filter_map(Worker::awaits_health);
+        awaited.filter(|&until| until > now).min()
     }
 
     /// Whether the worker gets nothing but suspects.

@@ -5,11 +5,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{deliveries::Deliveries, settings::WorkerSettings};
+use super::{deliveries::Deliveries, evidence::Health, settings::WorkerSettings};
 use crate::{
     slab::Key,
     window::{Held, Limits},
 };
+
+/// How long a worker may take to say how its external system is.
+const HEALTH_PATIENCE: Duration = Duration::from_secs(5);
 
 /// A session of a sink connector.
 #[derive(Debug)]
@@ -22,10 +25,13 @@ pub(super) struct Worker {
     /// It is offered nothing more.
     pub(super) draining: bool,
     pub(super) timed_out: bool,
+    joined: Instant,
+    /// What it said last of its external system, and the number of that sign.
+    pub(super) health: Option<(Health, u64)>,
 }
 
 impl Worker {
-    pub(super) fn new(mut settings: WorkerSettings) -> Self {
+    pub(super) fn new(now: Instant, mut settings: WorkerSettings) -> Self {
         let batch = &mut settings.batch;
         *batch = Limits { records: batch.records.max(1), bytes: batch.bytes.max(1) };
         Self {
@@ -35,7 +41,16 @@ impl Worker {
             queue: Queue::default(),
             draining: false,
             timed_out: false,
+            joined: now,
+            health: None,
         }
+    }
+
+    /// Until when its first word on its external system is waited for, before it is
+    /// given a suspect: a crash after it tells more.
+    pub(super) fn awaits_health(&self) -> Option<Instant> {
+        let awaited = self.settings.probe && self.health.is_none();
+        awaited.then(|| self.joined + HEALTH_PATIENCE)
     }
 
     /// Whether a record of `bytes` may be offered to it now.

@@ -3,6 +3,7 @@
 mod breaker;
 mod killers;
 mod lanes;
+mod lone_killers;
 mod model;
 mod operator;
 mod outcomes;

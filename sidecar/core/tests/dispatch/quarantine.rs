@@ -1,7 +1,10 @@
 use std::time::Duration;
 
 use danube_sidecar_core::{
-    dispatch::{Breaker, DeadLetter, Departure, Event, Settings, Suspicion, WorkerId},
+    dispatch::{
+        Breaker, DeadLetter, Departure, Event, Health, Settings, Suspicion, WorkerId,
+        WorkerSettings,
+    },
     outcome::{FailureClass, Outcome, Resolution},
     record::Fingerprint,
 };
@@ -360,4 +363,27 @@ fn while_half_open_a_suspect_is_tried_only_where_there_is_nothing_else() {
     let last = bench.join(worker_settings());
     assert_eq!(bench.dispatch.breaker(), Breaker::HalfOpen);
     assert_eq!(bench.offered(last), [(9, 1)]);
+}
+
+/// A worker that says how its external system is.
+fn asked() -> WorkerSettings {
+    WorkerSettings { probe: true, ..worker() }
+}
+
+#[test]
+fn a_suspect_waits_until_its_worker_said_how_the_external_system_is_or_did_not_in_time() {
+    for said in [true, false] {
+        let (mut bench, worker) = three_suspects();
+        bench.dispatch.leave(bench.now, worker, Departure::Released);
+        let id = bench.join(asked());
+        assert_eq!(bench.offered(id), []);
+        if said {
+            bench.dispatch.health(id, Health::Unwell);
+        } else {
+            let patience = Duration::from_secs(5);
+            assert_eq!(bench.dispatch.next_wakeup(bench.now), Some(bench.now + patience));
+            bench.pass(patience);
+        }
+        assert_eq!(bench.offered(id), [(0, 3)]);
+    }
 }

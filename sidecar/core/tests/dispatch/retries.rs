@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use danube_sidecar_core::{
-    dispatch::{Event, RetryPolicy, Settings, WorkerId},
+    dispatch::{Event, Health, RetryPolicy, Settings, WorkerId, WorkerSettings},
     outcome::{Outcome, Results},
 };
 
@@ -49,15 +49,116 @@ fn an_endless_retry_after_is_bounded() {
     assert_eq!(not_before(&mut bench) - bench.now, Duration::from_secs(365 * 24 * 3600));
 }
 
+/// Two records fail at every attempt, and nothing else is there.
+fn outage(bench: &mut Bench, worker: WorkerId, rounds: usize) {
+    bench.admit(None, [1]);
+    fail_all(bench, worker, rounds);
+}
+
+fn fail_all(bench: &mut Bench, worker: WorkerId, rounds: usize) {
+    for _ in 0..rounds {
+        for offer in bench.poll(worker) {
+            bench.retry(worker, offer.delivery.0);
+        }
+        bench.pass(LONG);
+    }
+}
+
+fn letters(bench: &mut Bench) -> usize {
+    bench.events().iter().filter(|event| letter(event).is_some()).count()
+}
+
 #[test]
 fn an_outage_exhausts_nothing() {
     let (mut bench, worker) = in_hand(settings());
-    for delivery in 1..50 {
-        bench.retry(worker, delivery);
+    bench.retry(worker, 1);
+    outage(&mut bench, worker, 100);
+    assert!(bench.dispatch.failing(9, |_| true).iter().all(|failing| failing.attempt > 20));
+    assert_eq!(letters(&mut bench), 0);
+}
+
+/// One record fails until it is given up, at a worker that says this of its external
+/// system whenever it is asked; tells after how many attempts, and how long that took.
+fn alone(health: Option<Health>) -> (usize, Duration) {
+    let mut bench = Bench::new(settings());
+    let probe = health.is_some();
+    let id = bench.join(WorkerSettings { probe, ..worker() });
+    let start = bench.now;
+    bench.admit(Some("a"), [0]);
+    for attempts in 1..100_000 {
+        let offers = bench.poll(id);
+        bench.retry(id, offers[0].delivery.0);
+        for event in bench.events() {
+            match event {
+                Event::DeadLetter(_) => return (attempts, bench.now - start),
+                Event::AskHealth { worker } => {
+                    assert_eq!(worker, id);
+                    bench.dispatch.health(id, health.expect("it is not to be asked"));
+                }
+                _ => {}
+            }
+        }
         bench.pass(LONG);
-        assert_eq!(bench.offered(worker).len(), 1, "attempt {delivery}");
     }
-    assert!(!bench.events().iter().any(|event| letter(event).is_some()));
+    panic!("it is tried for ever");
+}
+
+#[test]
+fn a_record_that_fails_alone_is_exhausted_while_the_external_system_is_well() {
+    assert_eq!(alone(Some(Health::Well)).0, 4, "the first attempt and three retries");
+}
+
+#[test]
+fn a_record_that_fails_alone_is_not_to_blame_while_the_external_system_is_not_well() {
+    assert!(alone(Some(Health::Unwell)).1 >= settings().retry.max_age);
+}
+
+#[test]
+fn where_nobody_can_say_a_record_that_fails_alone_is_exhausted_after_a_while() {
+    for health in [None, Some(Health::Unknown)] {
+        let took = alone(health).1;
+        let aged = settings().retry.max_age_alone;
+        assert!(took >= aged && took < aged + 5 * LONG, "{took:?}");
+    }
+}
+
+#[test]
+fn a_word_from_before_the_last_attempt_tells_nothing() {
+    let mut bench = Bench::new(settings());
+    let id = bench.join(WorkerSettings { probe: true, ..worker() });
+    bench.admit(Some("a"), [0]);
+    bench.dispatch.health(id, Health::Well);
+    for _ in 0..100 {
+        let offers = bench.poll(id);
+        bench.retry(id, offers[0].delivery.0);
+        bench.pass(LONG);
+    }
+    assert_eq!(letters(&mut bench), 0);
+}
+
+#[test]
+fn records_that_wait_behind_it_do_not_speak_for_it() {
+    let mut bench = Bench::new(settings());
+    let id = bench.join(WorkerSettings { probe: true, ..window(1) });
+    bench.admit(Some("a"), 0..5);
+    for _ in 0..4 {
+        let offers = bench.poll(id);
+        assert_eq!(offers[0].record.identity.offset, 0);
+        bench.retry(id, offers[0].delivery.0);
+        bench.dispatch.health(id, Health::Well);
+        bench.pass(LONG);
+    }
+    assert_eq!(letters(&mut bench), 1);
+}
+
+#[test]
+fn after_max_age_attempts_count_in_an_outage_too() {
+    let (mut bench, worker) = in_hand(settings());
+    bench.retry(worker, 1);
+    outage(&mut bench, worker, 1);
+    bench.pass(settings().retry.max_age);
+    fail_all(&mut bench, worker, 20);
+    assert_eq!(letters(&mut bench), 2);
 }
 
 #[test]

@@ -128,6 +128,9 @@ impl Driver {
             }
             FromSink::Flow { records, bytes } => self.dispatch.resize(id, records, bytes),
             FromSink::Health(health) => {
+                if let Some(health) = worker.answered(&health) {
+                    self.dispatch.health(id, health);
+                }
                 worker.external.said(&self.plan.connector.name, &worker.name, health);
                 self.tell_health();
             }
@@ -156,6 +159,14 @@ impl Driver {
         let id = self.next_probe();
         for worker in self.workers.values() {
             worker.probe(id);
+        }
+    }
+
+    /// The delivery rules want to know whose fault it is that a record fails.
+    pub(super) fn ask_health(&mut self, id: WorkerId) {
+        let probe = self.next_probe();
+        if let Some(worker) = self.workers.get_mut(&id) {
+            worker.ask(now(), probe);
         }
     }
 

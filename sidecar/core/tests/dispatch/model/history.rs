@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use danube_sidecar_core::dispatch::{OnExhausted, Order, Ordering, RetryPolicy, Settings};
+use danube_sidecar_core::dispatch::{Health, OnExhausted, Order, Ordering, RetryPolicy, Settings};
 use proptest::prelude::*;
 
 use crate::support;
@@ -37,6 +37,7 @@ pub(crate) enum Step {
     Attach {
         partition: usize,
     },
+    /// `linger` in milliseconds; an odd window is that of a worker that answers probes.
     Join {
         window: usize,
         bytes: usize,
@@ -67,6 +68,11 @@ pub(crate) enum Step {
     /// The external system is down: all that a worker holds fails.
     Outage {
         worker: usize,
+    },
+    /// A worker says how its external system is.
+    Health {
+        worker: usize,
+        health: Health,
     },
     /// A worker acks all that it holds.
     Work {
@@ -103,6 +109,7 @@ pub(crate) fn plain_rules() -> Settings {
             initial_backoff: Duration::from_millis(100),
             max_backoff: Duration::from_secs(1),
             max_age: Duration::from_secs(60),
+            max_age_alone: Duration::from_secs(20),
         },
         result_timeout: None,
         max_record_bytes: 2000,
@@ -158,6 +165,7 @@ pub(crate) fn step() -> impl Strategy<Value = Step> {
             .prop_map(|millis| Step::Pass { millis }),
         3 => Just(Step::ConfirmLetter),
         1 => Just(Step::Resume),
+        3 => (small(), healths()).prop_map(|(worker, health)| Step::Health { worker, health }),
         3 => (any::<usize>(), orders()).prop_map(|(record, order)| Step::Operate { record, order }),
     ]
 }
@@ -172,11 +180,16 @@ pub(crate) fn troubled_step() -> impl Strategy<Value = Step> {
         9 => small().prop_map(|worker| Step::Outage { worker }),
         9 => Just(Step::Kill { size: 0 }),
         9 => small().prop_map(|worker| Step::Work { worker }),
+        9 => (small(), healths()).prop_map(|(worker, health)| Step::Health { worker, health }),
         12 => (200..5000_u64).prop_map(|millis| Step::Pass { millis }),
         8 => small().prop_map(|partition| Step::Deliver { partition, count: 20 }),
         4 => Just(Step::Join { window: 30, bytes: 20, linger: 0 }),
         4 => step(),
     ]
+}
+
+fn healths() -> impl Strategy<Value = Health> {
+    prop_oneof![3 => Just(Health::Well), 1 => Just(Health::Unwell), 1 => Just(Health::Unknown)]
 }
 
 fn orders() -> impl Strategy<Value = Order> {

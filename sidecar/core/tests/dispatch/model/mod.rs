@@ -2,6 +2,7 @@
 //! acked, checked step by step against a model that keeps everything in plain lists.
 
 mod broker;
+mod evidence;
 mod history;
 mod naive;
 mod operator;

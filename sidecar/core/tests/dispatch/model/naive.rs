@@ -9,8 +9,8 @@ use std::{
 use super::trouble::{Heard, Trouble};
 use danube_sidecar_core::{
     dispatch::{
-        Admission, DeadLetter, Departure, Event, Held, OnExhausted, Ordering, RecordId, Settings,
-        WorkerId, WorkerSettings,
+        Admission, DeadLetter, Departure, Event, Evidence, Health, Held, OnExhausted, Ordering,
+        RecordId, Settings, WorkerId, WorkerSettings,
     },
     outcome::{DeliveryId, FailureClass, Outcome, Resolution, Results},
     record::Record,
@@ -24,7 +24,7 @@ pub(crate) struct Expected(&'static str, Arc<str>, u64, u32);
 impl Expected {
     pub(crate) fn of(event: &Event) -> Option<Self> {
         Some(match event {
-            Event::Breaker(_) | Event::Suspected { .. } => return None,
+            Event::Breaker(_) | Event::Suspected { .. } | Event::AskHealth { .. } => return None,
             Event::Resolved { partition, offset, how, .. } => {
                 Self(resolved(*how), Arc::clone(partition), *offset, 0)
             }
@@ -70,12 +70,16 @@ pub(super) struct Entry {
     pub(super) suspect: bool,
     /// When it was alone in hand at a crash, being a suspect.
     pub(super) alone: Vec<Instant>,
+    /// The latest of these at which nothing else was there, and whether the external system
+    /// was said to be well before.
+    pub(super) lone: Vec<(Instant, bool)>,
     /// When it may be offered at the earliest, its last failure not having counted.
     pub(super) early: Option<Instant>,
     pub(super) deliveries: Vec<(WorkerId, u64)>,
     pub(super) failures: u32,
     pub(super) counted: u32,
-    pub(super) successes: u64,
+    /// How long the history was at its last attempt.
+    pub(super) tried: usize,
     pub(super) first_failure: Option<Instant>,
     /// What the connector asked for when it failed last.
     pub(super) retry_after: Duration,
@@ -91,6 +95,12 @@ pub(super) enum State {
     Forgotten,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sign {
+    Success,
+    Health,
+}
+
 #[derive(Debug)]
 pub(super) struct Worker {
     pub(super) id: WorkerId,
@@ -99,6 +109,9 @@ pub(super) struct Worker {
     pub(super) draining: bool,
     pub(super) timed_out: bool,
     pub(super) left: bool,
+    pub(super) joined: Instant,
+    /// Its last word on its external system, and how long the history was then.
+    pub(super) health: Option<(Health, usize)>,
 }
 
 pub(crate) struct Model {
@@ -107,7 +120,8 @@ pub(crate) struct Model {
     /// In the order of their admission; a record that was forgotten comes again.
     pub(super) entries: Vec<Entry>,
     pub(super) workers: Vec<Worker>,
-    pub(super) successes: u64,
+    /// Successes and words on external systems, in their order.
+    pub(super) history: Vec<Sign>,
     pub(super) late_failures: u64,
     pub(super) trouble: Trouble,
     pub(super) expected: Vec<Expected>,
@@ -142,7 +156,7 @@ impl Model {
             lanes: vec![],
             entries: vec![],
             workers: vec![],
-            successes: 0,
+            history: vec![],
             late_failures: 0,
             trouble: Trouble::default(),
             expected: vec![],
@@ -172,11 +186,12 @@ impl Model {
             crashes: 0,
             suspect: false,
             alone: vec![],
+            lone: vec![],
             early: None,
             deliveries: vec![],
             failures: 0,
             counted: 0,
-            successes: 0,
+            tried: 0,
             first_failure: None,
             retry_after: Duration::ZERO,
         });
@@ -211,10 +226,18 @@ impl Model {
         forgotten
     }
 
-    pub(crate) fn join(&mut self, id: WorkerId, settings: WorkerSettings) {
+    pub(crate) fn join(&mut self, id: WorkerId, settings: WorkerSettings, now: Instant) {
         assert!(self.workers.iter().all(|worker| worker.id != id), "worker ids are not reused");
-        let worker =
-            Worker { id, settings, issued: 0, draining: false, timed_out: false, left: false };
+        let worker = Worker {
+            id,
+            settings,
+            issued: 0,
+            draining: false,
+            timed_out: false,
+            left: false,
+            joined: now,
+            health: None,
+        };
         self.workers.push(worker);
         self.joined();
     }
@@ -279,19 +302,24 @@ impl Model {
                 (Some(at), Outcome::Retry { after }) => {
                     heard.retried.push(at);
                     self.entries[at].retry_after = after.unwrap_or_default();
-                    self.retry(at, now);
+                    self.retry(at, id, now);
                 }
             }
         }
         self.heard(&heard, now);
     }
 
-    fn retry(&mut self, at: usize, now: Instant) {
-        let (successes, retry) = (self.successes, self.rules.retry);
+    fn retry(&mut self, at: usize, id: WorkerId, now: Instant) {
+        let (tried, retry) = (self.history.len(), self.rules.retry);
+        let evidence = self.evidence(at, self.worker(id).health);
         let entry = &mut self.entries[at];
-        let aged = entry.first_failure.is_some_and(|first| now - first >= retry.max_age);
-        let counts = successes > entry.successes || aged || retry.max_age.is_zero();
-        entry.successes = successes;
+        let age = entry.first_failure.map_or(Duration::ZERO, |first| now - first);
+        let counts = match evidence {
+            Evidence::OtherSucceeded | Evidence::SystemWell => true,
+            Evidence::Alone => age >= retry.max_age_alone,
+            Evidence::None => age >= retry.max_age,
+        };
+        entry.tried = tried;
         entry.failures += 1;
         entry.first_failure.get_or_insert(now);
         entry.counted += u32::from(counts && entry.failures > 1);
@@ -332,7 +360,7 @@ impl Model {
     pub(super) fn resume_one(&mut self, at: usize) {
         let entry = &mut self.entries[at];
         entry.state = State::Waiting { not_before: None };
-        (entry.counted, entry.successes, entry.first_failure) = (0, self.successes, None);
+        (entry.counted, entry.tried, entry.first_failure) = (0, self.history.len(), None);
     }
 
     pub(crate) fn lettered(&mut self, record: &Record, id: RecordId) {
@@ -413,7 +441,7 @@ impl Model {
         let entry = &mut self.entries[at];
         entry.state = State::Resolved;
         entry.suspect = false;
-        self.successes += u64::from(how == Resolution::Acked);
+        self.history.extend((how == Resolution::Acked).then_some(Sign::Success));
         self.expected.push(Expected::record(resolved(how), &entry.record, 0));
     }
 

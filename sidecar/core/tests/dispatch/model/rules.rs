@@ -37,11 +37,11 @@ impl Model {
         self.knows_of(id, at);
         self.quarantine_admits(id, at);
         self.breaker_admits(at);
-        let successes = self.successes;
+        let tried = self.history.len();
         let entry = &mut self.entries[at];
         entry.attempt += 1;
         if entry.attempt == 1 {
-            entry.successes = successes;
+            entry.tried = tried;
         }
         entry.deliveries.push((id, offer.delivery.0));
         entry.state = State::InHand { worker: id, delivery: offer.delivery.0, since: now };
@@ -159,7 +159,8 @@ impl Model {
     /// on its way.
     fn no_suspect_is_left_out(&self, now: Instant) {
         let in_hand = |entry: &Entry| matches!(entry.state, State::InHand { .. });
-        if self.entries.iter().any(in_hand) {
+        let awaited = |worker: &Worker| self.awaits_health(worker, now);
+        if self.entries.iter().any(in_hand) || self.workers.iter().any(awaited) {
             return;
         }
         for (at, entry) in self.entries.iter().enumerate().filter(|(_, entry)| entry.suspect) {

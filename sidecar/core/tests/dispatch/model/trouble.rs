@@ -6,7 +6,7 @@ use std::{
 };
 
 use danube_sidecar_core::{
-    dispatch::{Breaker, DeadLetter, Departure, Suspicion, WorkerId},
+    dispatch::{Breaker, DeadLetter, Departure, Evidence, Suspicion, WorkerId},
     outcome::FailureClass,
     record::{Fingerprint, Record},
 };
@@ -138,11 +138,14 @@ impl Model {
             (0..self.entries.len()).filter(|&at| self.entries[at].in_hand_at(id)).collect();
         let on_trial = held.iter().any(|&at| self.is_on_trial(at));
         let alone = held.len() == 1 && self.entries[held[0]].suspect;
+        let tried = self.history.len();
+        let evidence = held.first().map(|&at| self.evidence(at, self.worker(id).health));
         for &at in &held {
             let entry = &mut self.entries[at];
             entry.state = State::Waiting { not_before: None };
             if departure == Departure::Crashed {
                 entry.first_failure.get_or_insert(now);
+                entry.tried = tried;
                 entry.crashes += 1;
                 entry.suspect |= entry.crashes >= 2;
             }
@@ -151,16 +154,18 @@ impl Model {
             self.trouble.trial = self.trouble.trial.filter(|_| !on_trial);
             return;
         }
-        if alone {
-            self.crashed_alone(held[0], now);
+        match evidence {
+            Some(evidence) if alone => self.crashed_alone(held[0], evidence, now),
+            _ => self.speaks_for_suspects(),
         }
         if on_trial {
             self.open(now);
         }
     }
 
-    fn crashed_alone(&mut self, at: usize, now: Instant) {
+    fn crashed_alone(&mut self, at: usize, evidence: Evidence, now: Instant) {
         let entry = &mut self.entries[at];
+        entry.lone_crash(evidence, now);
         entry.state = State::Waiting { not_before: Some(now + SHORTEST_ASIDE) };
         entry.early = None;
         entry.alone.push(now);
@@ -186,7 +191,8 @@ impl Model {
         }
         assert!(entry.suspect && entry.is_waiting() && entry.crashes >= 4);
         let [.., before, _] = entry.alone[..] else { panic!("CRASH after {:?}", entry.alone) };
-        assert!(self.trouble.proof.is_some_and(|proof| proof >= before), "nothing succeeded");
+        let proven = self.trouble.proof.is_some_and(|proof| proof >= before);
+        assert!(proven || entry.lone_killer(self.rules.retry), "{:?}", entry.lone);
         self.give_up(at, FailureClass::Crash);
     }
 

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use danube_sidecar_core::{
     dispatch::{
-        Admission, Departure, Dispatch, Event, Limits, Order, RecordId, Settings, WorkerId,
+        Admission, Departure, Dispatch, Event, Health, Limits, Order, RecordId, Settings, WorkerId,
         WorkerSettings,
     },
     outcome::{DeliveryId, Outcome, Results},
@@ -68,6 +68,7 @@ impl World {
             Step::PollAll => self.poll_all(),
             Step::Flush => self.dispatch.flush(),
             Step::Results { worker, acked, failed } => self.results(worker, &acked, &failed),
+            Step::Health { worker, health } => self.health(worker, health),
             Step::Outage { worker } => self.outage(worker),
             Step::Work { worker } => self.work(worker),
             Step::Kill { size } => self.kill(size),
@@ -178,9 +179,10 @@ impl World {
             window: Limits { records: window, bytes: bytes * 500 },
             batch: Limits { records: 3, bytes: 1500 },
             linger: Duration::from_millis(linger),
+            probe: window % 2 == 1,
         };
         let id = self.dispatch.join(self.now, settings);
-        self.model.join(id, settings);
+        self.model.join(id, settings, self.now);
         self.workers.push(id);
     }
 
@@ -237,6 +239,12 @@ impl World {
             failures: failed.iter().map(fail).collect(),
         };
         self.answer(id, &results);
+    }
+
+    fn health(&mut self, worker: usize, health: Health) {
+        let Some(id) = self.worker(worker) else { return };
+        self.dispatch.health(id, health);
+        self.model.health(id, health);
     }
 
     fn outage(&mut self, worker: usize) {

@@ -134,6 +134,7 @@ pub async fn run(
         tasks.service.spawn(acceptor.clone().unix(listener));
     }
     tasks.service.spawn(acceptor.tcp(grpc_listener));
+    tasks.service.spawn(crate::watch::run(Arc::clone(&connectors), closing.clone()));
     let pages = Http {
         connectors,
         broker: cluster.health(),

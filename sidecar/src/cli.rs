@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand};
 use danube_sidecar_conformance::ConformanceCommand;
 
 use crate::{
-    admin::args::{CheckpointCommand, DlqCommand, ReplayCommand, StatusCommand},
+    admin::args::{CheckpointCommand, DlqCommand, FailingCommand, ReplayCommand, StatusCommand},
     config::{LogFormat, Overrides, TopicName},
     init::InitCommand,
 };
@@ -50,6 +50,8 @@ pub enum Command {
     Publish(Publish),
     /// Say how the connectors of a running sidecar are doing.
     Status(StatusCommand),
+    /// List records that fail or are suspended; resume, skip or dead-letter them.
+    Failing(FailingCommand),
     /// List, show, replay or purge dead letters.
     Dlq(DlqCommand),
     /// Offer records of the inbox to the workers once more.

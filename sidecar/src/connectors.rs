@@ -206,6 +206,22 @@ impl Connectors {
         sink.replay(from).await
     }
 
+    /// A sink that runs: of this name, or the only one. Else the names of those that run.
+    ///
+    /// # Errors
+    /// The names of those that run.
+    pub async fn running_sink(&self, name: Option<&str>) -> Result<(String, Sink), Vec<String>> {
+        let sinks = self.sinks.lock().await;
+        let found = match name {
+            Some(name) => sinks.get_key_value(name),
+            None if sinks.len() == 1 => sinks.iter().next(),
+            None => None,
+        };
+        let mut names: Vec<String> = sinks.keys().cloned().collect();
+        names.sort();
+        found.map(|(name, sink)| (name.clone(), sink.clone())).ok_or(names)
+    }
+
     fn known(&self, caller: &Caller) -> Result<Connector, Refusal> {
         let name = &caller.connector;
         self.config.connector(name).ok_or_else(|| Refusal::UnknownConnector {

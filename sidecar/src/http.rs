@@ -16,7 +16,11 @@ use serde_json::json;
 use tokio::{net::TcpListener, sync::watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::connectors::Connectors;
+use crate::{
+    admin::api::FailingRecord,
+    connectors::Connectors,
+    waiting::{self, Waiting},
+};
 
 /// What the pages show.
 #[derive(Clone)]
@@ -57,7 +61,7 @@ async fn index() -> &'static str {
      /readyz   the broker is reachable\n\
      /metrics  for Prometheus\n\
      /status   connectors, workers, subscriptions, as JSON\n\
-     /admin/v1 what the commands dlq, checkpoint and replay use\n"
+     /admin/v1 what the commands failing, dlq, checkpoint and replay use\n"
 }
 
 async fn readyz(State(http): State<Http>) -> Response {
@@ -90,6 +94,7 @@ async fn status(State(http): State<Http>) -> Response {
 }
 
 fn source((name, view): (String, crate::source::View)) -> serde_json::Value {
+    let waiting = waiting::of_source(&view);
     let Some(session) = view.session else { return json!({ "connector": name }) };
     json!({
         "connector": name,
@@ -97,8 +102,9 @@ fn source((name, view): (String, crate::source::View)) -> serde_json::Value {
         "epoch": session.epoch,
         "demand_records": session.progress.demand_records,
         "committed": session.progress.committed,
-        "trouble": session.trouble,
+        "trouble": session.publishing.as_ref().or(session.storing.as_ref()).or(session.unread.as_ref()),
         "unwell": session.unwell,
+        "waiting": waits(waiting),
     })
 }
 
@@ -131,6 +137,7 @@ fn sink((name, view): (String, crate::sink::View)) -> serde_json::Value {
         "retries_waiting": dispatch.retries_waiting,
         "dead_letters_pending": dispatch.dead_letters_pending,
         "suspended": dispatch.suspended,
+        "failing": view.failing.iter().map(FailingRecord::from).collect::<Vec<_>>(),
         "late_failures": dispatch.late_failures,
         "lanes": dispatch.lanes,
         "lanes_held": dispatch.lanes_held,
@@ -156,7 +163,16 @@ fn sink((name, view): (String, crate::sink::View)) -> serde_json::Value {
         })),
         "trouble": view.intake.trouble,
         "failed": view.failed,
+        "waiting": waits(waiting::of_sink(&view)),
     })
+}
+
+/// Why a connector waits, and what to do.
+fn waits(waiting: Vec<Waiting>) -> Vec<serde_json::Value> {
+    let told = waiting.into_iter().map(|Waiting { state, cause, remedy }| {
+        json!({ "state": state.as_str(), "cause": cause, "remedy": remedy })
+    });
+    told.collect()
 }
 
 /// A connector that dialled this port by mistake gets a gRPC answer.

@@ -31,3 +31,5 @@ pub mod signals;
 pub mod sink;
 pub mod source;
 pub mod summary;
+mod waiting;
+mod watch;

@@ -35,6 +35,18 @@ pub fn describe() {
         "Records that can never be published."
     );
     describe_gauge!("danube_connector_health", "1: the external system is well, 0: it is not.");
+    describe_gauge!(
+        "danube_connector_waiting",
+        "1: the connector waits, for what `state` says (`status` tells cause and remedy); 0: not."
+    );
+    describe_gauge!(
+        "danube_connector_failing_records",
+        "Records that failed and are not resolved, by what they wait for."
+    );
+    describe_gauge!(
+        "danube_connector_oldest_failure_seconds",
+        "For how long the record that has failed for the longest time has failed; 0: none fails."
+    );
     describe_gauge!("danube_connector_workers", "Attached workers.");
     describe_gauge!(
         "danube_connector_breaker_open",

@@ -233,6 +233,111 @@ pub struct LettersPurged {
     pub letters: u64,
 }
 
+/// Which records that fail are meant: all that fit every part that is given.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FailingQuery {
+    /// The sink; may be left out where only one runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connector: Option<String>,
+    /// Of this partition's topic.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub partition: Option<String>,
+    /// With this offset there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offset: Option<u64>,
+    /// With this routing key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// With this last code.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+    /// Only those that wait for an operator.
+    #[serde(default)]
+    pub suspended: bool,
+    /// At most so many in a list, the longest first; 100 where it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<usize>,
+}
+
+/// `GET /admin/v1/failing`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FailingList {
+    /// The sink.
+    pub connector: String,
+    /// Its records that fail, the longest first.
+    pub records: Vec<FailingRecord>,
+}
+
+/// A record that failed and is not resolved.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FailingRecord {
+    /// Its partition's topic.
+    pub partition: String,
+    /// Its offset there.
+    pub offset: u64,
+    /// Its routing key.
+    pub key: Option<String>,
+    /// What it waits for: `retry`, `at_worker`, `suspended`, `dead_letter`.
+    pub state: String,
+    /// Its attempts so far.
+    pub attempt: u32,
+    /// The failed ones that count towards `max_retries`.
+    pub counted: u32,
+    /// Crashes of workers that had it in hand.
+    pub crashes: u32,
+    /// When it failed first, RFC 3339.
+    pub since: String,
+    /// When it is offered again at the earliest, RFC 3339.
+    pub next_attempt: Option<String>,
+    /// The worker that has it.
+    pub worker: Option<String>,
+    /// The connector's last code.
+    pub code: String,
+    /// The connector's last words, cut.
+    pub reason: String,
+    /// Records that wait behind it.
+    pub behind: usize,
+}
+
+/// `POST /admin/v1/failing/{resume,skip,dead-letter}`.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DecideFailing {
+    /// Which.
+    pub records: FailingQuery,
+    /// All that fail, where nothing else says which.
+    #[serde(default)]
+    pub all: bool,
+    /// Change nothing, only say which they are.
+    #[serde(default)]
+    pub dry_run: bool,
+}
+
+/// What became of a decision: up to 10 000 records in one call.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FailingDecided {
+    /// The sink.
+    pub connector: String,
+    /// On how many it was (or would be) carried out.
+    pub decided: usize,
+    /// The first of these, as they were before.
+    pub records: Vec<FailingRecord>,
+    /// How many could not be decided on.
+    pub refused: usize,
+    /// Why the first of these could not.
+    pub refusals: Vec<Refusal>,
+}
+
+/// A record that could not be decided on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refusal {
+    /// The record.
+    pub record: FailingRecord,
+    /// Why.
+    pub message: String,
+}
+
 /// `POST /admin/v1/inbox/{connector}/replay`: where to begin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -2,6 +2,7 @@
 
 mod checkpoint;
 mod dlq;
+mod failing;
 mod replay;
 mod status;
 mod table;
@@ -11,7 +12,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde::Serialize;
 
 use super::{
-    args::{CheckpointAction, DlqAction, Output, Reach, Tool},
+    args::{CheckpointAction, DlqAction, FailingAction, Output, Reach, Tool},
     door::{CommandError, Door},
 };
 use crate::config::Environment;
@@ -25,6 +26,7 @@ pub async fn run(tool: &Tool, environment: &Environment) -> Result<String, Comma
     let door = Door::open(reach, environment).await?;
     let printed = match tool {
         Tool::Dlq(command) => dlq::run(&command.action, &door).await,
+        Tool::Failing(command) => failing::run(&command.action, &door).await,
         Tool::Replay(command) => replay::run(command, &door).await,
         Tool::Checkpoint(command) => checkpoint::run(&command.action, &door).await,
         Tool::Status(_) => status::run(reach.output, &door).await,
@@ -37,6 +39,12 @@ fn reach(tool: &Tool) -> &Reach {
     match tool {
         Tool::Status(command) => &command.reach,
         Tool::Replay(command) => &command.reach,
+        Tool::Failing(command) => match &command.action {
+            FailingAction::List { reach, .. } => reach,
+            FailingAction::Resume(decision)
+            | FailingAction::Skip(decision)
+            | FailingAction::DeadLetter(decision) => &decision.reach,
+        },
         Tool::Dlq(command) => match &command.action {
             DlqAction::Replay(command) => &command.reach,
             DlqAction::List { reach, .. }
@@ -49,6 +57,17 @@ fn reach(tool: &Tool) -> &Reach {
             | CheckpointAction::Reset { reach, .. } => reach,
         },
     }
+}
+
+/// For what only a running sidecar knows.
+fn needs_sidecar(door: &Door) -> Result<(), CommandError> {
+    if door.is_sidecar() {
+        return Ok(());
+    }
+    Err(CommandError::Unreachable {
+        address: "the data directory's address".to_owned(),
+        detail: "the store is free".to_owned(),
+    })
 }
 
 /// What the API said, as asked for.

@@ -5,6 +5,7 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},
 };
+use danube_sidecar_core::dispatch::Unfit;
 use danube_sidecar_store::{CheckpointError, StoreError};
 
 use super::api::{Failure, Problem};
@@ -66,6 +67,33 @@ pub(super) enum ApiError {
         /// The connector.
         connector: String,
     },
+    /// Which one, or it does not run.
+    #[error("name a sink that runs here with --connector: {running}")]
+    NoSink {
+        /// Those that run.
+        running: String,
+    },
+    /// Nothing fits.
+    #[error("no record of sink `{connector}` fails like that: `failing list` shows those that do")]
+    NothingFails {
+        /// The connector.
+        connector: String,
+    },
+    /// It cannot be decided on.
+    #[error(transparent)]
+    Unfit(#[from] Unfit),
+    /// A slip would be costly.
+    #[error(
+        "name the records that are meant (--partition, --offset, --key, --code, --suspended), or \
+         --all"
+    )]
+    AllFailing,
+    /// What fails is in the memory of a sidecar.
+    #[error(
+        "no sidecar runs on this data directory, so no record fails: what was suspended is \
+         offered again when it starts"
+    )]
+    NoSidecar,
     /// The caller is not let in.
     #[error(transparent)]
     Unauthenticated(Refusal),
@@ -95,6 +123,11 @@ impl ApiError {
             Self::PurgeAll | Self::PurgeSince => (StatusCode::BAD_REQUEST, "PURGE_UNFILTERED"),
             Self::NoInbox { .. } => (StatusCode::CONFLICT, "NO_INBOX"),
             Self::NothingRetained { .. } => (StatusCode::CONFLICT, "NOTHING_RETAINED"),
+            Self::NoSink { .. } => (StatusCode::NOT_FOUND, "NO_SUCH_SINK"),
+            Self::NothingFails { .. } => (StatusCode::NOT_FOUND, "NO_SUCH_RECORD"),
+            Self::Unfit(_) => (StatusCode::CONFLICT, "RECORD_UNFIT"),
+            Self::AllFailing => (StatusCode::BAD_REQUEST, "UNFILTERED"),
+            Self::NoSidecar => (StatusCode::NOT_IMPLEMENTED, "NO_SIDECAR"),
             Self::Unauthenticated(_) => (StatusCode::UNAUTHORIZED, "UNAUTHENTICATED"),
             Self::Closed => (StatusCode::FORBIDDEN, "ADMIN_CLOSED"),
             Self::ForeignHost(_) => (StatusCode::FORBIDDEN, "FOREIGN_HOST"),

@@ -10,6 +10,7 @@ mod checkpoints;
 mod command;
 mod door;
 mod error;
+mod failing;
 mod guard;
 mod letters;
 mod replay;
@@ -44,6 +45,7 @@ pub fn router(desk: Desk, guard: Guard) -> Router {
     Router::new()
         .merge(checkpoints::routes())
         .merge(letters::routes())
+        .merge(failing::routes())
         .merge(replay::routes())
         .with_state(desk)
         .layer(middleware::from_fn_with_state(guard, guard::check))

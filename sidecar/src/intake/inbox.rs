@@ -356,6 +356,7 @@ impl Inbox {
             subscriptions: self.subscriptions.views(),
             gaps: self.subscriptions.gaps(),
             detached: !self.subscriptions.wants_attached(),
+            overflowed: self.arriving.bytes() > self.buffer.size(),
             window_exhausted: Vec::new(),
             inbox: Some(self.log.usage()),
             trouble: self.trouble.clone(),

@@ -81,6 +81,8 @@ pub struct View {
     pub gaps: u64,
     /// Whether the subscriptions are let go of for now.
     pub detached: bool,
+    /// Whether more came than there is memory for.
+    pub overflowed: bool,
     /// Partitions that wait until some of their records are resolved.
     pub window_exhausted: Vec<Arc<str>>,
     /// The local log, where there is one.

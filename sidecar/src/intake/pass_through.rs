@@ -148,6 +148,7 @@ impl PassThrough {
             subscriptions: self.subscriptions.views(),
             gaps: self.subscriptions.gaps(),
             detached: !self.subscriptions.wants_attached(),
+            overflowed: self.overflowed.is_some(),
             window_exhausted: self.unacked.partitions_with(self.broker_window),
             inbox: None,
             trouble: None,

@@ -4,6 +4,7 @@
 //! **Architecture invariant:** every decision is the core's; this file only
 //! carries its inputs in and its outputs out.
 
+mod operate;
 mod sessions;
 mod start;
 
@@ -24,7 +25,7 @@ use tracing::{debug, info, warn};
 use self::sessions::{Joining, Seated};
 pub use self::start::{Parts, Starting};
 use super::{
-    Command, Plan, View,
+    Command, Plan, View, Which,
     suspicions::Suspicions,
     worker::{Room, Worker},
 };
@@ -42,6 +43,9 @@ use crate::{
 /// last acks must have been answered.
 const WORKERS_SHARE: f32 = 0.7;
 const DRIVER_SHARE: f32 = 0.9;
+
+/// Records that fail in a view.
+const WORST: usize = 5;
 
 /// Moves one sink's records.
 pub struct Driver {
@@ -149,7 +153,8 @@ impl Driver {
                     attempt,
                     code,
                     reason,
-                    "record is exhausted and its lane suspended: mend the cause and restart"
+                    "record is exhausted and its lane suspended: mend the cause, then `danube-sidecar \
+                     failing resume` (or `failing skip`, `failing dead-letter`)"
                 ),
                 Event::AskHealth { worker } => self.ask_health(worker),
                 Event::Breaker(breaker) => self.breaker(breaker),
@@ -206,10 +211,11 @@ impl Driver {
                 let _ = reply.send(self.view());
             }
             Command::Replay { from, reply } => self.replay(from, reply),
-            Command::Resume { reply } => {
-                let suspended = self.dispatch.status().suspended;
-                self.dispatch.resume(now());
-                let _ = reply.send(suspended);
+            Command::Failing { which, most, reply } => {
+                let _ = reply.send(self.failing(&which, most));
+            }
+            Command::Decide { which, order, dry_run, reply } => {
+                let _ = reply.send(self.decide(&which, order, dry_run));
             }
         }
     }
@@ -276,8 +282,15 @@ impl Driver {
     }
 
     fn view(&self) -> View {
+        let dispatch = self.dispatch.status();
+        let longest = dispatch.longest_in_hand.and_then(|(since, id)| {
+            let worker = self.workers.get(&id)?;
+            Some((worker.name.clone(), now().saturating_duration_since(since)))
+        });
         View {
-            dispatch: self.dispatch.status(),
+            dispatch,
+            longest_in_hand: longest,
+            failing: self.failing(&Which::default(), WORST),
             workers: self.workers.values().map(|worker| worker.name.clone()).collect(),
             unwell: self.workers.values().filter_map(Worker::unwell).collect(),
             intake: self.intake.view(),

@@ -2,15 +2,19 @@
 //! its workers.
 
 mod driver;
+mod failing;
 mod settings;
 mod suspicions;
 mod worker;
 
-use danube_sidecar_core::dispatch::{Departure, Status, WorkerId};
+use std::time::Duration;
+
+use danube_sidecar_core::dispatch::{Departure, Order, Status, WorkerId};
 use danube_sidecar_store::{ReplayFrom, StoreError};
 use tokio::sync::{mpsc, oneshot};
 
 pub use driver::{Driver, Parts, Starting};
+pub use failing::{Decided, Shown, Which};
 pub use settings::Plan;
 
 use crate::{
@@ -33,8 +37,12 @@ pub struct Sink {
 pub struct View {
     /// The delivery rules' own view.
     pub dispatch: Status,
+    /// Some of the records that fail, the longest first.
+    pub failing: Vec<Shown>,
     /// Attached workers, by their ids.
     pub workers: Vec<String>,
+    /// The worker that has had a record for the longest time, and for how long.
+    pub longest_in_hand: Option<(String, Duration)>,
     /// What is wrong with the external system, by the workers that say so.
     pub unwell: Vec<Unwell>,
     /// How its records are held.
@@ -63,8 +71,10 @@ pub(crate) enum Command {
     Show { reply: oneshot::Sender<View> },
     /// An operator wants resolved records offered once more.
     Replay { from: ReplayFrom, reply: oneshot::Sender<Option<Result<u64, StoreError>>> },
-    /// An operator has mended what suspended records.
-    Resume { reply: oneshot::Sender<usize> },
+    /// An operator wants to see records that fail.
+    Failing { which: Which, most: usize, reply: oneshot::Sender<Vec<Shown>> },
+    /// An operator has decided on records that fail.
+    Decide { which: Which, order: Order, dry_run: bool, reply: oneshot::Sender<Decided> },
 }
 
 /// A worker's place at its driver. Whoever has it keeps the worker: dropping it, at
@@ -129,10 +139,18 @@ impl Sink {
         replayed.await.ok()?
     }
 
-    /// Offers suspended records again; tells how many. None when the driver has ended.
-    pub async fn resume(&self) -> Option<usize> {
-        let (reply, resumed) = oneshot::channel();
-        self.commands.send(Command::Resume { reply }).await.ok()?;
-        resumed.await.ok()
+    /// Up to `most` records that fail, the longest first; none when the driver has ended.
+    pub async fn failing(&self, which: Which, most: usize) -> Option<Vec<Shown>> {
+        let (reply, shown) = oneshot::channel();
+        self.commands.send(Command::Failing { which, most, reply }).await.ok()?;
+        shown.await.ok()
+    }
+
+    /// Carries out an operator's decision on records that fail, or with `dry_run` only
+    /// says which; none when the driver has ended.
+    pub async fn decide(&self, which: Which, order: Order, dry_run: bool) -> Option<Decided> {
+        let (reply, decided) = oneshot::channel();
+        self.commands.send(Command::Decide { which, order, dry_run, reply }).await.ok()?;
+        decided.await.ok()
     }
 }

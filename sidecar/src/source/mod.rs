@@ -76,8 +76,12 @@ pub struct SessionView {
     pub epoch: u64,
     /// How far it is.
     pub progress: Progress,
-    /// What keeps records from being published or positions from becoming durable, if anything.
-    pub trouble: Option<String>,
+    /// What keeps records from being published, if anything.
+    pub publishing: Option<String>,
+    /// What keeps positions from becoming durable, if anything.
+    pub storing: Option<String>,
+    /// What it was told and does not read, if anything.
+    pub unread: Option<String>,
     /// What is wrong with the external system, in the connector's words, if anything.
     pub unwell: Option<String>,
 }
@@ -271,9 +275,9 @@ impl Running {
             worker_id: self.worker_id.clone(),
             epoch: self.epoch,
             progress: *self.progress.borrow(),
-            trouble: publishing
-                .or_else(|| self.trouble.borrow().clone())
-                .or_else(|| self.unread.trouble()),
+            publishing,
+            storing: self.trouble.borrow().clone(),
+            unread: self.unread.trouble(),
             unwell: self.unwell.borrow().clone(),
         }
     }

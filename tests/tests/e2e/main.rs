@@ -3,6 +3,7 @@
 mod checkpoints;
 mod child;
 mod drain;
+mod failing;
 mod first_failure;
 mod inbox;
 mod kills;

@@ -2,19 +2,14 @@
 
 use serde_json::Value;
 
-use super::{print, table::table};
+use super::{needs_sidecar, print, table::table};
 use crate::admin::{
     args::Output,
     door::{CommandError, Door},
 };
 
 pub(super) async fn run(output: Output, door: &Door) -> Result<String, CommandError> {
-    if !door.is_sidecar() {
-        return Err(CommandError::Unreachable {
-            address: "the data directory's address".to_owned(),
-            detail: "the store is free".to_owned(),
-        });
-    }
+    needs_sidecar(door)?;
     let status: Value = door.get("/status").await?;
     print(output, &status, for_people)
 }
@@ -42,6 +37,11 @@ fn for_people(status: &Value) -> String {
         let titles = ["SOURCE", "SESSION", "EPOCH", "DEMAND", "COMMITTED", "TROUBLE"];
         text = text + "\n" + &table(titles, &sources);
     }
+    let connectors = list(&status["sinks"]).iter().chain(list(&status["sources"]));
+    let waiting: Vec<[String; 4]> = connectors.flat_map(waiting).collect();
+    if !waiting.is_empty() {
+        text = text + "\n" + &table(["WAITING", "FOR", "CAUSE", "REMEDY"], &waiting);
+    }
     text
 }
 
@@ -67,6 +67,14 @@ fn sink(sink: &Value) -> [String; 8] {
         word(&sink["gaps"]),
         troubles.join("; "),
     ]
+}
+
+/// What a connector waits for, and what to do.
+fn waiting(connector: &Value) -> impl Iterator<Item = [String; 4]> {
+    list(&connector["waiting"]).iter().map(|waiting| {
+        let of = |name: &str| word(&waiting[name]);
+        [word(&connector["connector"]), of("state"), of("cause"), of("remedy")]
+    })
 }
 
 fn source(source: &Value) -> [String; 6] {

@@ -95,7 +95,8 @@ func (h *host) isReady() bool {
 
 // health answers a probe, within healthTimeout.
 func (h *host) health(probe *pb.Probe) *pb.Health {
-	answer := &pb.Health{ProbeId: probe.GetProbeId(), Status: pb.Health_STATUS_HEALTHY}
+	_, checked := h.connector.(HealthChecker)
+	answer := &pb.Health{ProbeId: probe.GetProbeId(), Status: pb.Health_STATUS_HEALTHY, Checked: checked}
 	if err := h.check(); err != nil {
 		answer.Status = pb.Health_STATUS_UNHEALTHY
 		answer.Message = shortened(err.Error())

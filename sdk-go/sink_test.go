@@ -187,7 +187,7 @@ func TestProbesAreAnsweredWhileTheSinkWrites(t *testing.T) {
 	sendProbe(t, session, 4)
 	health := session.next(t).GetHealth()
 
-	if health.GetProbeId() != 4 || health.GetStatus() != pb.Health_STATUS_UNHEALTHY || health.GetMessage() != "no database" {
+	if health.GetProbeId() != 4 || health.GetStatus() != pb.Health_STATUS_UNHEALTHY || health.GetMessage() != "no database" || !health.GetChecked() {
 		t.Fatalf("unexpected: %v", health)
 	}
 	sink.gate <- struct{}{}
@@ -200,7 +200,7 @@ func TestASinkWithoutAHealthCheckIsHealthy(t *testing.T) {
 	session := sidecar.openedSink(t)
 	sendProbe(t, session, 5)
 
-	if health := session.next(t).GetHealth(); health.GetProbeId() != 5 || health.GetStatus() != pb.Health_STATUS_HEALTHY {
+	if health := session.next(t).GetHealth(); health.GetProbeId() != 5 || health.GetStatus() != pb.Health_STATUS_HEALTHY || health.GetChecked() {
 		t.Fatalf("unexpected: %v", health)
 	}
 }

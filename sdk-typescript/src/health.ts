@@ -18,9 +18,10 @@ export class HealthCheck {
 
   /** The answer to a probe. */
   async answer({ probeId }: Probe): Promise<Health> {
+    const checked = this.connector.health !== undefined;
     const trouble = await this.trouble();
-    if (trouble === undefined) return { probeId, status: Health_Status.STATUS_HEALTHY, message: "" };
-    return { probeId, status: Health_Status.STATUS_UNHEALTHY, message: shortened(trouble) };
+    if (trouble === undefined) return { probeId, status: Health_Status.STATUS_HEALTHY, message: "", checked };
+    return { probeId, status: Health_Status.STATUS_UNHEALTHY, message: shortened(trouble), checked };
   }
 
   private async trouble(): Promise<string | undefined> {

@@ -129,10 +129,10 @@ test("probes are answered while a batch is being written", async (t) => {
   const call = await sidecar.openSink();
   call.send({ batch: { records: [offer(1)] } });
   call.send({ probe: { probeId: 8n } });
-  assert.deepEqual((await call.next()).health, { probeId: 8n, status: 1, message: "" });
+  assert.deepEqual((await call.next()).health, { probeId: 8n, status: 1, message: "", checked: true });
   sick = true;
   call.send({ probe: { probeId: 9n } });
-  assert.deepEqual((await call.next()).health, { probeId: 9n, status: 2, message: "no database" });
+  assert.deepEqual((await call.next()).health, { probeId: 9n, status: 2, message: "no database", checked: true });
   gate.open();
 
   assert.equal((await answers(call, 1)).get(1), "written");

@@ -31,8 +31,8 @@ class HealthCheck:
         trouble = await self._trouble()
         health = _wire.common.Health
         if trouble is None:
-            return health(probe_id=probe_id, status=health.STATUS_HEALTHY)
-        return health(probe_id=probe_id, status=health.STATUS_UNHEALTHY, message=message(trouble))
+            return health(probe_id=probe_id, status=health.STATUS_HEALTHY, checked=self._has_check)
+        return health(probe_id=probe_id, status=health.STATUS_UNHEALTHY, message=message(trouble), checked=True)
 
     def end(self) -> None:
         """No more checks follow."""

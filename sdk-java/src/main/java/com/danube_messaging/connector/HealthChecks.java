@@ -15,6 +15,8 @@ final class HealthChecks {
 
     private final ConnectorThread thread;
     private final Connector connector;
+    /** Whether the connector has a check of its own: else its word tells nothing of the external system. */
+    private final boolean hasCheck;
     /** Probes of this session that are not answered, the oldest first: the sidecar bounds them. */
     private final Queue<Question> open = new ArrayDeque<>();
     /** The check that is going on, or null. */
@@ -25,6 +27,7 @@ final class HealthChecks {
     HealthChecks(String name, Connector connector, Wakeup wakeup) {
         thread = new ConnectorThread(name, wakeup);
         this.connector = connector;
+        hasCheck = overridesHealth(connector);
     }
 
     /** The session is over: nobody waits for an answer any more. */
@@ -69,7 +72,15 @@ final class HealthChecks {
 
     private Health check() throws Exception {
         connector.health();
-        return healthy(0);
+        return healthy(0).toBuilder().setChecked(hasCheck).build();
+    }
+
+    private static boolean overridesHealth(Connector connector) {
+        try {
+            return connector.getClass().getMethod("health").getDeclaringClass() != Connector.class;
+        } catch (NoSuchMethodException e) {
+            return false;
+        }
     }
 
     private static Health outcome(ConnectorThread.Call<Health> check) {

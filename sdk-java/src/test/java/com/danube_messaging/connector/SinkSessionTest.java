@@ -149,6 +149,7 @@ class SinkSessionTest extends ConnectorTest {
 
         assertEquals(42, well.getProbeId());
         assertEquals(Health.Status.STATUS_HEALTHY, well.getStatus());
+        assertTrue(well.getChecked());
         assertEquals(43, sick.getProbeId());
         assertEquals(Health.Status.STATUS_UNHEALTHY, sick.getStatus());
         assertEquals("no disk", sick.getMessage());

@@ -6,7 +6,9 @@ use clap::{Args, Parser, Subcommand};
 use danube_sidecar_conformance::ConformanceCommand;
 
 use crate::{
-    admin::args::{CheckpointCommand, DlqCommand, FailingCommand, ReplayCommand, StatusCommand},
+    admin::args::{
+        CheckpointCommand, DlqCommand, FailingCommand, PauseCommand, ReplayCommand, StatusCommand,
+    },
     config::{LogFormat, Overrides, TopicName},
     init::InitCommand,
 };
@@ -52,6 +54,10 @@ pub enum Command {
     Status(StatusCommand),
     /// List records that fail or are suspended; resume, skip or dead-letter them.
     Failing(FailingCommand),
+    /// Offer a sink nothing, until `resume` or the end of the sidecar.
+    Pause(PauseCommand),
+    /// Have a paused sink go on (suspended records: `failing resume`).
+    Resume(PauseCommand),
     /// List, show, replay or purge dead letters.
     Dlq(DlqCommand),
     /// Offer records of the inbox to the workers once more.

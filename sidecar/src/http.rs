@@ -61,7 +61,7 @@ async fn index() -> &'static str {
      /readyz   the broker is reachable\n\
      /metrics  for Prometheus\n\
      /status   connectors, workers, subscriptions, as JSON\n\
-     /admin/v1 what the commands failing, dlq, checkpoint and replay use\n"
+     /admin/v1 what the commands failing, pause, resume, dlq, checkpoint and replay use\n"
 }
 
 async fn readyz(State(http): State<Http>) -> Response {

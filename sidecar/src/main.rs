@@ -29,6 +29,8 @@ fn main() -> ExitCode {
             Command::Validate(common) => validate(common),
             Command::Publish(publish) => send(publish).await,
             Command::Status(command) => operate(Tool::Status(command)).await,
+            Command::Pause(command) => operate(Tool::Pause(command)).await,
+            Command::Resume(command) => operate(Tool::Resume(command)).await,
             Command::Failing(command) => operate(Tool::Failing(command)).await,
             Command::Dlq(command) => operate(Tool::Dlq(command)).await,
             Command::Replay(command) => operate(Tool::Replay(command)).await,

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use danube_sidecar_core::dispatch::{Breaker, Stage};
-use humantime::format_duration;
+use humantime::{format_duration, format_rfc3339_seconds};
 
 use crate::{sink, source};
 
@@ -12,8 +12,9 @@ use crate::{sink, source};
 const LONG_IN_HAND: Duration = Duration::from_secs(60);
 
 /// Every state, for metrics.
-pub const STATES: [State; 18] = [
+pub const STATES: [State; 19] = [
     State::Unread,
+    State::Paused,
     State::NoWorker,
     State::Failed,
     State::Unwell,
@@ -36,6 +37,8 @@ pub const STATES: [State; 18] = [
 /// Why a connector waits; the names are those of metrics and `status`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum State {
+    /// An operator paused it.
+    Paused,
     /// Records wait, and no worker is there.
     NoWorker,
     /// The connector gave up.
@@ -89,6 +92,7 @@ impl State {
     /// The name in `status` and in metrics.
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::Paused => "paused",
             Self::NoWorker => "no_worker",
             Self::Failed => "failed",
             Self::Unwell => "unwell",
@@ -117,7 +121,11 @@ impl State {
 
 /// All that a sink waits for.
 pub fn of_sink(view: &sink::View) -> Vec<Waiting> {
-    let mut waiting = of_workers(view);
+    let paused = view.paused.map(|since| {
+        let cause = format!("an operator paused it at {}", format_rfc3339_seconds(since));
+        State::Paused.because(cause, "`danube-sidecar resume` has it go on")
+    });
+    let mut waiting: Vec<_> = paused.into_iter().chain(of_workers(view)).collect();
     waiting.extend(of_records(view));
     waiting.extend(of_intake(view));
     waiting
@@ -175,7 +183,7 @@ fn of_records(view: &sink::View) -> Vec<Waiting> {
     let (mut waiting, dispatch) = (Vec::new(), &view.dispatch);
     if dispatch.breaker != Breaker::Closed {
         let last = view.failing.iter().find(|shown| !shown.failing.reason.is_empty());
-        let words = last.map(|shown| said(shown)).unwrap_or_default();
+        let words = last.map(said).unwrap_or_default();
         let cause = format!("nothing succeeds at the connector{words}");
         let remedy = "one record is tried every few seconds; all flow again when one succeeds";
         waiting.push(State::BreakerOpen.because(cause, remedy));
@@ -252,7 +260,7 @@ fn described(shown: &sink::Shown) -> String {
         "offset {} of {} fails since {}, attempt {}{}{behind}",
         identity.offset,
         identity.partition,
-        humantime::format_rfc3339_seconds(shown.since),
+        format_rfc3339_seconds(shown.since),
         failing.attempt,
         said(shown),
     )
@@ -312,7 +320,9 @@ mod tests {
         view.intake.window_exhausted = vec!["/default/in".into()];
         view.intake.overflowed = true;
         view.intake.trouble = Some("disk full".to_owned());
+        view.paused = Some(std::time::UNIX_EPOCH);
         let expected = [
+            "paused",
             "no_worker",
             "failed",
             "worker_paused",

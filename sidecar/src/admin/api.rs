@@ -338,6 +338,26 @@ pub struct Refusal {
     pub message: String,
 }
 
+/// `POST /admin/v1/{pause,resume}`: until the sidecar ends, or it is resumed.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PauseSink {
+    /// The sink; may be left out where only one runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connector: Option<String>,
+}
+
+/// Whether a sink is offered records.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SinkPaused {
+    /// The sink.
+    pub connector: String,
+    /// Whether it is paused now.
+    pub paused: bool,
+    /// Whether that is a change.
+    pub changed: bool,
+}
+
 /// `POST /admin/v1/inbox/{connector}/replay`: where to begin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

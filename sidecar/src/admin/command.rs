@@ -27,6 +27,8 @@ pub async fn run(tool: &Tool, environment: &Environment) -> Result<String, Comma
     let printed = match tool {
         Tool::Dlq(command) => dlq::run(&command.action, &door).await,
         Tool::Failing(command) => failing::run(&command.action, &door).await,
+        Tool::Pause(command) => failing::pause(command, "pause", &door).await,
+        Tool::Resume(command) => failing::pause(command, "resume", &door).await,
         Tool::Replay(command) => replay::run(command, &door).await,
         Tool::Checkpoint(command) => checkpoint::run(&command.action, &door).await,
         Tool::Status(_) => status::run(reach.output, &door).await,
@@ -38,6 +40,7 @@ pub async fn run(tool: &Tool, environment: &Environment) -> Result<String, Comma
 fn reach(tool: &Tool) -> &Reach {
     match tool {
         Tool::Status(command) => &command.reach,
+        Tool::Pause(command) | Tool::Resume(command) => &command.reach,
         Tool::Replay(command) => &command.reach,
         Tool::Failing(command) => match &command.action {
             FailingAction::List { reach, .. } => reach,

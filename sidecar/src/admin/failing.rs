@@ -1,4 +1,5 @@
 //! `/admin/v1/failing`: the records of a sink that fail, and what an operator decides.
+//! `/admin/v1/pause` and `resume`: whether a sink is offered records.
 
 use std::time::SystemTime;
 
@@ -11,7 +12,10 @@ use danube_sidecar_core::dispatch::{Order, Stage};
 
 use super::{
     Desk,
-    api::{DecideFailing, FailingDecided, FailingList, FailingQuery, FailingRecord, Refusal},
+    api::{
+        DecideFailing, FailingDecided, FailingList, FailingQuery, FailingRecord, PauseSink,
+        Refusal, SinkPaused,
+    },
     error::ApiError,
 };
 use crate::sink::{Decided, Shown, Sink, Which};
@@ -26,7 +30,14 @@ pub(super) fn routes() -> Router<Desk> {
             decide(&desk, what, order).await
         })
     };
+    let paused = |paused| {
+        post(move |State(desk): State<Desk>, Json(which): Json<PauseSink>| async move {
+            pause(&desk, which, paused).await
+        })
+    };
     Router::new()
+        .route("/admin/v1/pause", paused(true))
+        .route("/admin/v1/resume", paused(false))
         .route("/admin/v1/failing", get(list))
         .route("/admin/v1/failing/resume", decided(Order::Resume))
         .route("/admin/v1/failing/skip", decided(Order::Skip))
@@ -69,6 +80,12 @@ async fn decide(
         refused: refused.len(),
         refusals: refused.iter().take(LISTED).map(refusal).collect(),
     }))
+}
+
+async fn pause(desk: &Desk, which: PauseSink, paused: bool) -> Result<Json<SinkPaused>, ApiError> {
+    let (connector, sink) = desk.sink(which.connector.as_deref()).await?;
+    let changed = sink.pause(paused).await.ok_or(ApiError::NoSidecar)?;
+    Ok(Json(SinkPaused { connector, paused, changed }))
 }
 
 impl Desk {

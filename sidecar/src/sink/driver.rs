@@ -10,7 +10,7 @@ mod start;
 
 use std::{
     collections::BTreeMap,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use danube_sidecar_core::dispatch::{Breaker, Dispatch, Event, WorkerId};
@@ -66,6 +66,8 @@ pub struct Driver {
     commands: mpsc::Receiver<Command>,
     metrics: SinkMetrics,
     failed: Option<String>,
+    /// Since when an operator has it paused.
+    paused: Option<SystemTime>,
     probes: u64,
     /// When this driver must have ended; none while it serves.
     deadline: Option<Instant>,
@@ -120,7 +122,7 @@ impl Driver {
         self.carry_out_events();
         let wanted = self.wants_records();
         self.intake.turn(wanted, &mut self.dispatch);
-        if self.intake.may_offer() {
+        if self.paused.is_none() && self.intake.may_offer() {
             self.send_batches();
             self.carry_out_events();
         }
@@ -129,7 +131,7 @@ impl Driver {
     /// Whether anybody could be offered records, or soon can.
     fn wants_records(&self) -> bool {
         let absent = self.alone_since.is_some_and(|since| now() >= since + self.parts.patience);
-        !absent && self.dispatch.breaker() != Breaker::Open
+        !absent && self.paused.is_none() && self.dispatch.breaker() != Breaker::Open
     }
 
     fn carry_out_events(&mut self) {
@@ -217,6 +219,9 @@ impl Driver {
             Command::Decide { which, order, dry_run, reply } => {
                 let _ = reply.send(self.decide(&which, order, dry_run));
             }
+            Command::Pause { paused, reply } => {
+                let _ = reply.send(self.pause(paused));
+            }
         }
     }
 
@@ -295,6 +300,7 @@ impl Driver {
             unwell: self.workers.values().filter_map(Worker::unwell).collect(),
             intake: self.intake.view(),
             failed: self.failed.clone(),
+            paused: self.paused,
         }
     }
 }

@@ -7,7 +7,7 @@ mod settings;
 mod suspicions;
 mod worker;
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use danube_sidecar_core::dispatch::{Departure, Order, Status, WorkerId};
 use danube_sidecar_store::{ReplayFrom, StoreError};
@@ -49,6 +49,8 @@ pub struct View {
     pub intake: intake::View,
     /// Why the connector gave up, if it did.
     pub failed: Option<String>,
+    /// Since when an operator has it paused.
+    pub paused: Option<SystemTime>,
 }
 
 /// What a worker says is wrong with the external system.
@@ -75,6 +77,8 @@ pub(crate) enum Command {
     Failing { which: Which, most: usize, reply: oneshot::Sender<Vec<Shown>> },
     /// An operator has decided on records that fail.
     Decide { which: Which, order: Order, dry_run: bool, reply: oneshot::Sender<Decided> },
+    /// An operator pauses it, or has it go on.
+    Pause { paused: bool, reply: oneshot::Sender<bool> },
 }
 
 /// A worker's place at its driver. Whoever has it keeps the worker: dropping it, at
@@ -152,5 +156,13 @@ impl Sink {
         let (reply, decided) = oneshot::channel();
         self.commands.send(Command::Decide { which, order, dry_run, reply }).await.ok()?;
         decided.await.ok()
+    }
+
+    /// Pauses it, or has it go on; tells whether that is a change. None when the driver has
+    /// ended.
+    pub async fn pause(&self, paused: bool) -> Option<bool> {
+        let (reply, changed) = oneshot::channel();
+        self.commands.send(Command::Pause { paused, reply }).await.ok()?;
+        changed.await.ok()
     }
 }

@@ -2,7 +2,10 @@
 
 use std::process::Stdio;
 
-use danube_connector_proto::v1::{Outcome, SinkRecord, sink_service_run_request::Frame};
+use danube_connector_proto::v1::{
+    Capability, Health, Outcome, SinkOpen, SinkRecord, health::Status,
+    sink_service_run_request::Frame, sink_service_run_response::Frame as In,
+};
 use danube_sidecar_tests::{
     Broker, PATIENCE, Sidecar, SidecarBuilder, SinkWorker, acked, binary, eventually, open,
     publish, publish_keyed, receive, unique,
@@ -46,7 +49,7 @@ impl Scene {
         let taken = worker.take(3).await;
         let good = taken.iter().find(|record| &record.payload[..] == b"good").expect("it came");
         worker.ack(std::slice::from_ref(good)).await;
-        for record in taken.iter().filter(|record| record.routing_key.is_some()) {
+        for record in taken.iter().filter(|record| record.key.is_some()) {
             worker.fail(record, Outcome::Retry).await;
         }
         let scene = Self { broker, sidecar, topic, name, letters, worker };
@@ -69,8 +72,12 @@ impl Scene {
 
     /// `danube-sidecar failing …` at this sidecar.
     async fn failing(&self, arguments: &[&str]) -> Ran {
+        self.command(&[&["failing"], arguments].concat()).await
+    }
+
+    async fn command(&self, arguments: &[&str]) -> Ran {
         let mut command = Command::new(binary("danube-sidecar"));
-        command.arg("failing").args(arguments).args(["--address", self.sidecar.http_address()]);
+        command.args(arguments).args(["--address", self.sidecar.http_address()]);
         command.env_remove("DANUBE_SERVICE_URL").stdin(Stdio::null()).kill_on_drop(true);
         let ended = timeout(PATIENCE, command.output()).await.expect("it ends").unwrap();
         let printed = [ended.stdout, ended.stderr];
@@ -119,7 +126,7 @@ async fn suspended_lanes_are_listed_and_go_on_when_an_operator_resumes_skips_or_
     })
     .await
     .remove(0);
-    assert_eq!(lettered.payload, b"b0");
+    assert_eq!(lettered.payload, "b0");
     assert_eq!(lettered.attributes["x-failure-class"], "EXHAUSTED");
     assert_eq!(lettered.attributes["x-failure-code"], "TEST");
     assert_eq!(scene.write_next().await, ("b1".to_owned(), 1));
@@ -154,6 +161,27 @@ async fn a_decision_names_its_records_and_says_where_none_is_meant() {
     let skipped = scene.failing(&["skip", "--all"]).await;
     assert_eq!(skipped.code, 0, "{}", skipped.printed);
     assert_eq!(scene.write_next().await, ("b1".to_owned(), 1));
+    scene.sidecar.settled(&scene.name).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_paused_sink_is_offered_nothing_until_it_is_resumed() {
+    let mut scene = Scene::new().await;
+    let paused = scene.command(&["pause"]).await;
+    assert_eq!(paused.code, 0, "{}", paused.printed);
+    let resumed = scene.failing(&["resume", "--all"]).await;
+    assert_eq!(resumed.code, 0, "{}", resumed.printed);
+    scene.suspended(0).await;
+    let status = scene.command(&["status"]).await;
+    assert!(status.printed.contains("an operator paused it at"), "{}", status.printed);
+    assert_eq!(scene.sidecar.sink(&scene.name).await["at_workers"], 0);
+
+    let again = scene.command(&["resume", "-o", "json"]).await;
+    let again: Value = serde_json::from_str(&again.printed).unwrap();
+    assert_eq!((&again["paused"], &again["changed"]), (&json!(false), &json!(true)));
+    let mut written = scene.worker.write(4).await;
+    written.sort();
+    assert_eq!(written, ["a0", "a1", "b0", "b1"]);
     scene.sidecar.settled(&scene.name).await;
 }
 

@@ -1,11 +1,14 @@
-//! `failing list|resume|skip|dead-letter`.
+//! `failing list|resume|skip|dead-letter`, `pause`, `resume`.
 
 use axum::http::Method;
 
 use super::{escaped, needs_sidecar, print, table::table};
 use crate::admin::{
-    api::{DecideFailing, FailingDecided, FailingList, FailingQuery, FailingRecord},
-    args::{Decision, FailingAction, WhichFail},
+    api::{
+        DecideFailing, FailingDecided, FailingList, FailingQuery, FailingRecord, PauseSink,
+        SinkPaused,
+    },
+    args::{Decision, FailingAction, PauseCommand, WhichFail},
     door::{CommandError, Door},
 };
 
@@ -28,6 +31,21 @@ pub(super) async fn run(action: &FailingAction, door: &Door) -> Result<String, C
             decide(decision, "dead-letter", "dead-lettered", door).await
         }
     }
+}
+
+pub(super) async fn pause(
+    command: &PauseCommand,
+    order: &str,
+    door: &Door,
+) -> Result<String, CommandError> {
+    needs_sidecar(door)?;
+    let body = PauseSink { connector: command.connector.clone() };
+    let paused: SinkPaused = door.call(Method::POST, &format!("/admin/v1/{order}"), &body).await?;
+    print(command.reach.output, &paused, |SinkPaused { connector, paused, changed }| {
+        let already = if *changed { "" } else { " already" };
+        let state = if *paused { "is paused" } else { "is offered records" };
+        format!("{connector} {state}{already}\n")
+    })
 }
 
 async fn decide(

@@ -3,7 +3,7 @@
 use std::time::{Instant, SystemTime};
 
 use danube_sidecar_core::dispatch::{Failing, Order, Stage};
-use tracing::warn;
+use tracing::{info, warn};
 
 use super::Driver;
 use crate::{
@@ -41,6 +41,21 @@ impl Driver {
             }
         }
         decided
+    }
+
+    /// Offers nothing, or offers again; tells whether that is a change. What workers have in
+    /// hand is theirs.
+    pub(super) fn pause(&mut self, paused: bool) -> bool {
+        if self.paused.is_some() == paused {
+            return false;
+        }
+        self.paused = paused.then(SystemTime::now);
+        let connector = &self.plan.connector.name;
+        match paused {
+            true => warn!(connector, "an operator paused the sink: it is offered nothing"),
+            false => info!(connector, "an operator has the sink go on"),
+        }
+        true
     }
 
     fn log_decision(&self, shown: &Shown, order: Order) {

@@ -108,6 +108,7 @@ impl Starting {
             commands,
             metrics: SinkMetrics::new(&plan.connector.name),
             failed: None,
+            paused: None,
             probes: 0,
             deadline: None,
             closed_by: now(),

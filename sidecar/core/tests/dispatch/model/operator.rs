@@ -1,7 +1,8 @@
-//! The naive model of what an operator sees of records that fail, and does with them.
+//! The naive model of what an operator sees of records that fail and does with them, and
+//! of what else is decided from outside.
 
 use danube_sidecar_core::{
-    dispatch::{Failing, Order, Stage, Unfit},
+    dispatch::{Failing, Order, RecordId, Stage, Unfit},
     outcome::{FailureClass, Resolution},
     record::Record,
 };
@@ -57,6 +58,34 @@ impl Model {
                 let class = if suspect { FailureClass::Crash } else { FailureClass::Exhausted };
                 self.happens(at, class.as_str(), State::Letter(None));
             }
+        }
+    }
+
+    pub(crate) fn resume(&mut self) {
+        for at in 0..self.entries.len() {
+            if self.entries[at].state == State::Suspended {
+                self.resume_one(at);
+            }
+        }
+    }
+
+    pub(super) fn resume_one(&mut self, at: usize) {
+        let entry = &mut self.entries[at];
+        entry.state = State::Waiting { not_before: None };
+        (entry.counted, entry.tried, entry.first_failure) = (0, self.history.len(), None);
+    }
+
+    pub(crate) fn lettered(&mut self, record: &Record, id: RecordId) {
+        let entry = self.entries.iter_mut().rfind(|entry| entry.is(record)).expect("known");
+        if entry.state == State::Letter(None) {
+            entry.state = State::Letter(Some(id));
+        }
+    }
+
+    pub(crate) fn dead_lettered(&mut self, id: RecordId) {
+        let lettered = |entry: &Entry| entry.state == State::Letter(Some(id));
+        if let Some(at) = self.entries.iter().position(lettered) {
+            self.resolve(at, Resolution::DeadLettered);
         }
     }
 

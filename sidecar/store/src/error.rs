@@ -54,6 +54,22 @@ pub enum StoreError {
         /// The epoch in force; 0 before the first.
         latest: u64,
     },
+    /// Transient: there is room again when positions are forgotten. Nothing has moved.
+    #[error(
+        "the positions of {connector:?} would be {positions}, of {bytes} bytes together, and may \
+         take {max}: stop it, forget source partitions that are no more with `danube-sidecar \
+         checkpoint reset CONNECTOR --partition NAME`, or keep less in their metadata"
+    )]
+    PositionsFull {
+        /// Whose they are.
+        connector: String,
+        /// How many there would be.
+        positions: u64,
+        /// What they would take.
+        bytes: u64,
+        /// What they may take.
+        max: u64,
+    },
     /// Transient: there is room again when records are resolved. Nothing was
     /// appended.
     #[error(
@@ -69,6 +85,21 @@ pub enum StoreError {
         max_bytes: u64,
         /// What the batch needs.
         asked: u64,
+    },
+    /// Permanent until one of both is delivered: which records come first is not known.
+    #[error(
+        "{to:?} cannot adopt what {from:?} left: {waiting} records of {from:?} wait, and {own} of \
+         {to:?} itself; deliver the older ones first, with [stranded] {from} = \"drain\""
+    )]
+    BothHaveRecords {
+        /// Who left something.
+        from: String,
+        /// Its records.
+        waiting: u64,
+        /// Who is to have it.
+        to: String,
+        /// The records that it has itself.
+        own: u64,
     },
     /// Transient: the store opens the database again by itself, as soon as that
     /// has a chance. A change that failed with it may have happened all the same.
@@ -135,12 +166,14 @@ impl StoreError {
     /// Whether the same call can succeed later without a restart.
     pub fn is_transient(&self) -> bool {
         match self {
+            Self::PositionsFull { .. } => true,
             Self::InboxFull { .. } | Self::Database { .. } | Self::Thread { .. } => true,
             // At open both want an operator; later they come from opening again.
             Self::DataDir { .. } | Self::InUse { .. } => true,
             Self::Format { .. }
             | Self::StaleEpoch { .. }
             | Self::Lost { .. }
+            | Self::BothHaveRecords { .. }
             | Self::Damaged { .. }
             | Self::Panicked { .. }
             | Self::Gone { .. } => false,

@@ -19,7 +19,10 @@ use danube_sidecar_core::record::{Fingerprint, Record};
 use self::{
     encoding::Encoded,
     ledger::{Ledger, Moved, Step},
-    ledgers::Account,
+};
+pub(crate) use self::{
+    ledger::{Left, peek},
+    ledgers::{Account, Ledgers},
 };
 pub(crate) use self::{ledgers::Ledgers, totals::last_seq};
 use crate::{

@@ -32,6 +32,10 @@ pub(crate) enum Table {
     LetterTotals = 9,
     /// connector, dedup_id → id.
     LetterIds = 10,
+    /// connector → what its positions add up to.
+    PositionTotals = 11,
+    /// connector → whose estate it is about to take over.
+    Adopting = 12,
 }
 
 /// A key in the making.
@@ -101,6 +105,15 @@ impl Key {
 /// Whether a text is in its key by its hash only.
 pub(crate) fn is_long(text: &str) -> bool {
     text.len() > LONGEST
+}
+
+/// The text behind the table of a key in the state space; none where it is there by
+/// its hash.
+pub(crate) fn first_text(key: &[u8]) -> Option<&str> {
+    let (length, rest) = key.get(1..)?.split_first_chunk()?;
+    let length = u32::from_be_bytes(*length);
+    let text = rest.get(..usize::try_from(length).ok()?)?;
+    if length == HASHED { None } else { std::str::from_utf8(text).ok() }
 }
 
 /// The number at the end of a key.

@@ -11,8 +11,7 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use danube_sidecar_core::record::SchemaRef;
 
-use self::shelf::{Place, Shelf};
-pub(crate) use self::shelf::{Shelves, last_id};
+pub(crate) use self::shelf::{Place, Shelf, Shelves, last_id, peek};
 use crate::{
     Store, StoreError,
     commit::{Refusal, Session},

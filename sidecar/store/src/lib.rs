@@ -22,6 +22,8 @@ mod commit;
 mod consumers;
 mod error;
 mod faults;
+mod estate;
+mod holdings;
 mod inbox;
 mod keys;
 mod letters;
@@ -42,10 +44,12 @@ pub use checkpoints::{
 use clock::Clock;
 pub use error::StoreError;
 pub use faults::{Call, Faults, Moment};
+pub use estate::{Discarded, Estate};
+pub use holdings::Holdings;
 pub use inbox::{AppendedAt, Entry, Inbox, InboxSettings, InboxUsage, ReplayFrom};
 pub use letters::{Letter, LetterFilter, LetterSettings, Letters, LettersUsage, NewLetter};
 pub use loss::{ConnectorLoss, Damage, Loss};
-pub use positions::Position;
+pub use positions::{MAX_POSITION_BYTES, Position};
 use writer::Writer;
 
 /// The sidecar's store. Cheap to clone; the database is closed, and may be

@@ -1,5 +1,7 @@
 //! Where sources stand, and which session of one is the latest.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 
 use crate::{
@@ -20,6 +22,28 @@ pub struct Position {
     pub offset: u64,
     /// Whatever else the connector needs to resume.
     pub metadata: Option<String>,
+}
+
+/// Raises the epoch of `to` to that of `from`, where it is lower.
+pub(crate) fn raise_epoch(tx: &mut Transaction<'_>, from: &str, to: &str) -> Result<(), Failure> {
+    let least = latest_epoch(tx, from)?;
+    if latest_epoch(tx, to)? < least {
+        let key = Key::of(Table::Epochs).text(to).done();
+        tx.put(Space::State, key, least.to_be_bytes().to_vec());
+    }
+    Ok(())
+}
+
+/// Most that the positions of one connector may take: names, metadata and
+/// [`AROUND`] for each. All of them are read at once, and sent to the connector.
+pub const MAX_POSITION_BYTES: u64 = 32 << 20;
+/// What a position takes beside its texts.
+const AROUND: u64 = 16;
+
+/// What a position takes of [`MAX_POSITION_BYTES`].
+pub(crate) fn size(position: &Position) -> u64 {
+    let metadata = position.metadata.as_ref().map_or(0, String::len);
+    AROUND + (position.source_partition.len() + metadata) as u64
 }
 
 impl Store {
@@ -49,7 +73,7 @@ impl Store {
     /// Replaces all positions of `connector`, in a new epoch.
     ///
     /// # Errors
-    /// When the database fails.
+    /// As [`commit_positions`](Self::commit_positions).
     pub async fn replace_positions(
         &self,
         connector: &str,
@@ -57,11 +81,18 @@ impl Store {
     ) -> Result<(), StoreError> {
         let (connector, positions) = (connector.to_owned(), positions.to_vec());
         let work = move |tx: &mut Transaction<'_>| {
+            let before = Totals::of(tx, &connector)?;
+            let mut after = Totals::default();
+            let last: BTreeMap<&str, &Position> =
+                positions.iter().map(|at| (at.source_partition.as_str(), at)).collect();
+            last.into_values().for_each(|position| after.add(size(position)));
+            after.check(&before, &connector)?;
             begin_epoch(tx, &connector)?;
             for (key, _) in stored(tx, &connector)? {
                 tx.delete(Space::State, key);
             }
             put_all(tx, &connector, &positions);
+            after.save(tx, &connector);
             Ok(())
         };
         self.writer.write(Call::ReplacePositions, move |session| work(&mut session.tx)).await
@@ -85,8 +116,9 @@ impl Store {
     /// Sets the positions of the named source partitions; the others stay.
     ///
     /// # Errors
-    /// [`StoreError::StaleEpoch`] when `epoch` is not the connector's latest: then
-    /// nothing has moved. Otherwise when the database fails.
+    /// [`StoreError::StaleEpoch`] when `epoch` is not the connector's latest, and
+    /// [`StoreError::PositionsFull`] when its positions would take more than
+    /// [`MAX_POSITION_BYTES`]: then nothing has moved. Otherwise when the database fails.
     pub async fn commit_positions(
         &self,
         connector: &str,
@@ -99,7 +131,20 @@ impl Store {
             if epoch != latest {
                 return Err(Refusal::Own(StoreError::StaleEpoch { connector, epoch, latest }));
             }
+            let before = Totals::of(tx, &connector)?;
+            let mut after = before;
+            // Of several for one source partition the last one counts.
+            let last: BTreeMap<&str, &Position> =
+                positions.iter().map(|at| (at.source_partition.as_str(), at)).collect();
+            for position in last.into_values() {
+                let replaced =
+                    tx.value(Space::State, key(&connector, &position.source_partition))?;
+                replaced.iter().for_each(|value| after.take(stored_size(position, value)));
+                after.add(size(position));
+            }
+            after.check(&before, &connector)?;
             put_all(tx, &connector, &positions);
+            after.save(tx, &connector);
             Ok(())
         };
         self.writer.write(Call::CommitPositions, move |session| work(&mut session.tx)).await
@@ -118,6 +163,70 @@ fn begin_epoch(tx: &mut Transaction<'_>, connector: &str) -> Result<u64, Failure
     Ok(next)
 }
 
+fn key(connector: &str, source_partition: &str) -> Bytes {
+    Key::of(Table::Positions).text(connector).last_text(source_partition).done()
+}
+
+/// What the stored position of the same source partition takes.
+fn stored_size(position: &Position, value: &[u8]) -> u64 {
+    decode(position.source_partition.as_bytes(), value).as_ref().map_or(0, size)
+}
+
+/// What a connector's positions add up to. Kept beside them, in the same commits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Totals {
+    pub(crate) positions: u64,
+    pub(crate) bytes: u64,
+}
+
+impl Totals {
+    /// Counted where an earlier version has written them.
+    pub(crate) fn of(tx: &Transaction<'_>, connector: &str) -> Result<Self, Failure> {
+        if let Some(kept) = tx.value(Space::State, Self::key(connector))?
+            && let Some((positions, bytes)) = kept.split_first_chunk()
+            && let Some(bytes) = bytes.first_chunk()
+        {
+            let number = |bytes: &[u8; 8]| u64::from_be_bytes(*bytes);
+            return Ok(Self { positions: number(positions), bytes: number(bytes) });
+        }
+        let mut counted = Self::default();
+        let prefix = Key::of(Table::Positions).text(connector).len();
+        for (key, value) in stored(tx, connector)? {
+            counted.add(decode(&key[prefix..], &value).as_ref().map_or(0, size));
+        }
+        Ok(counted)
+    }
+
+    fn add(&mut self, size: u64) {
+        self.positions += 1;
+        self.bytes += size;
+    }
+
+    fn take(&mut self, size: u64) {
+        self.positions = self.positions.saturating_sub(1);
+        self.bytes = self.bytes.saturating_sub(size);
+    }
+
+    /// What is too much already may still move, and become less.
+    fn check(&self, before: &Self, connector: &str) -> Result<(), StoreError> {
+        if self.bytes <= MAX_POSITION_BYTES || self.bytes <= before.bytes {
+            return Ok(());
+        }
+        let Self { positions, bytes } = *self;
+        let connector = connector.to_owned();
+        Err(StoreError::PositionsFull { connector, positions, bytes, max: MAX_POSITION_BYTES })
+    }
+
+    fn save(&self, tx: &mut Transaction<'_>, connector: &str) {
+        let numbers = [self.positions, self.bytes].map(u64::to_be_bytes);
+        tx.put(Space::State, Self::key(connector), numbers.concat());
+    }
+
+    fn key(connector: &str) -> Bytes {
+        Key::of(Table::PositionTotals).text(connector).done()
+    }
+}
+
 fn stored(tx: &Transaction<'_>, connector: &str) -> Result<Vec<(Bytes, Bytes)>, Failure> {
     let prefix = Key::of(Table::Positions).text(connector);
     tx.range(Space::State, &prefix.clone().done(), &prefix.end()).collect()
@@ -125,9 +234,7 @@ fn stored(tx: &Transaction<'_>, connector: &str) -> Result<Vec<(Bytes, Bytes)>, 
 
 fn put_all(tx: &mut Transaction<'_>, connector: &str, positions: &[Position]) {
     for position in positions {
-        let name = &position.source_partition;
-        let key = Key::of(Table::Positions).text(connector).last_text(name).done();
-        tx.put(Space::State, key, encode(position));
+        tx.put(Space::State, key(connector, &position.source_partition), encode(position));
     }
 }
 

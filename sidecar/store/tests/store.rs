@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use danube_sidecar_core::record::Fingerprint;
-use danube_sidecar_store::{Position, Store, StoreError};
+use danube_sidecar_store::{MAX_POSITION_BYTES, Position, Store, StoreError};
 
 fn position(source_partition: &str, offset: u64) -> Position {
     Position { source_partition: source_partition.to_owned(), offset, metadata: None }
@@ -224,4 +224,28 @@ async fn names_of_any_length_are_kept_and_come_back() {
     assert_eq!(store.consumer_id(&long("k")).await.unwrap(), Some(42));
     assert_eq!(store.contiguous_offset(&long("s"), &long("p")).await.unwrap(), Some(12));
     assert_eq!(store.contiguous_offset(&long("s"), &long("q")).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn positions_of_a_source_have_a_bound_together_and_what_is_there_may_move() {
+    let store = Store::in_memory().unwrap();
+    let epoch = store.next_epoch("files").await.unwrap();
+    let large = |name: &str, offset| Position {
+        metadata: Some("m".repeat(60 << 10)),
+        ..position(name, offset)
+    };
+    let many = (MAX_POSITION_BYTES / (61 << 10)).min(600);
+    let first: Vec<_> = (0..many).map(|n| large(&format!("{n}"), 1)).collect();
+    store.commit_positions("files", epoch, &first).await.unwrap();
+    let more: Vec<_> = (many..2 * many).map(|n| large(&format!("{n}"), 1)).collect();
+
+    let refused = store.commit_positions("files", epoch, &more).await.unwrap_err();
+
+    assert!(matches!(refused, StoreError::PositionsFull { .. }), "{refused}");
+    assert_eq!(store.positions("files").await.unwrap().len(), first.len());
+    let moved: Vec<_> = first.iter().map(|at| Position { offset: 2, ..at.clone() }).collect();
+    store.commit_positions("files", epoch, &moved).await.unwrap();
+    store.replace_positions("files", &moved[..1]).await.unwrap();
+    let epoch = store.epoch("files").await.unwrap();
+    store.commit_positions("files", epoch, &more[..5]).await.unwrap();
 }

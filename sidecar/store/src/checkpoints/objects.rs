@@ -15,7 +15,10 @@ use super::{
     Checkpoint, CheckpointError, Checkpoints, ObjectLocation,
     blobs::{Blobs, Version, Written},
 };
-use crate::Position;
+use crate::{
+    Position, StoreError,
+    positions::{MAX_POSITION_BYTES, size},
+};
 
 /// The format this version writes.
 const FORMAT: u32 = 1;
@@ -168,7 +171,9 @@ impl Checkpoints for ObjectCheckpoints {
                 let (connector, latest) = (connector.to_owned(), now.epoch);
                 return Err(CheckpointError::StaleEpoch { connector, epoch, latest });
             }
-            Ok(Checkpoint { epoch, positions: merged(&now.positions, positions) })
+            let after = merged(&now.positions, positions);
+            check(connector, &now.positions, &after)?;
+            Ok(Checkpoint { epoch, positions: after })
         };
         self.change(connector, commit).await.map(drop)
     }
@@ -179,7 +184,9 @@ impl Checkpoints for ObjectCheckpoints {
         positions: &[Position],
     ) -> Result<(), CheckpointError> {
         let replace = |now: &Checkpoint| {
-            Ok(Checkpoint { epoch: now.epoch + 1, positions: merged(&[], positions) })
+            let after = merged(&[], positions);
+            check(connector, &now.positions, &after)?;
+            Ok(Checkpoint { epoch: now.epoch + 1, positions: after })
         };
         self.change(connector, replace).await.map(drop)
     }
@@ -191,6 +198,17 @@ fn merged(before: &[Position], after: &[Position]) -> Vec<Position> {
     let by_name: std::collections::BTreeMap<&str, &Position> =
         all.map(|position| (position.source_partition.as_str(), position)).collect();
     by_name.into_values().cloned().collect()
+}
+
+/// As in the data directory: what is too much already may still move, and become less.
+fn check(connector: &str, before: &[Position], after: &[Position]) -> Result<(), StoreError> {
+    let sum = |positions: &[Position]| positions.iter().map(size).sum::<u64>();
+    let bytes = sum(after);
+    if bytes <= MAX_POSITION_BYTES || bytes <= sum(before) {
+        return Ok(());
+    }
+    let (connector, positions) = (connector.to_owned(), after.len() as u64);
+    Err(StoreError::PositionsFull { connector, positions, bytes, max: MAX_POSITION_BYTES })
 }
 
 impl From<&Checkpoint> for Document {

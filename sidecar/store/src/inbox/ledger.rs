@@ -1,11 +1,13 @@
 //! One connector's inbox in the database, and what it adds up to.
 
-use std::{collections::BTreeMap, sync::Arc};
+mod leaving;
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use prost::Message as _;
 
 use super::{
-    Entry, InboxUsage, Remembered, ReplayFrom,
+    Entry, InboxSettings, InboxUsage, Remembered, ReplayFrom,
     encoding::{self, Encoded},
     ledgers::Account,
     seen::Seen,
@@ -20,6 +22,8 @@ use crate::{
     transaction::Transaction,
 };
 
+pub(crate) use self::leaving::Left;
+
 /// Most records that are looked at, in one go, for one that waits.
 const LOOK: usize = 10_000;
 /// Most retained records that go, or come again, in one go.
@@ -30,7 +34,7 @@ const NEAR: u64 = 64;
 const RECLAIM: u64 = 32 << 20;
 const ASKS: u32 = 3;
 
-pub(super) struct Ledger {
+pub(crate) struct Ledger {
     account: Arc<Account>,
     keys: Keys,
     totals: Totals,
@@ -63,6 +67,10 @@ pub(super) struct Moved {
 
 impl Ledger {
     pub(super) fn load(account: &Arc<Account>, tx: &Transaction<'_>) -> Result<Self, Refusal> {
+        Self::with(account, tx, Seen::load(&account.connector, tx)?)
+    }
+
+    fn with(account: &Arc<Account>, tx: &Transaction<'_>, seen: Seen) -> Result<Self, Refusal> {
         let keys = Keys::new(&account.connector);
         let totals = match tx.value(Space::State, keys.totals())? {
             Some(stored) => Totals::decode(stored).map_err(|_| damaged(account, "inbox", 0))?,
@@ -72,7 +80,7 @@ impl Ledger {
             account: Arc::clone(account),
             keys,
             totals,
-            seen: Seen::load(&account.connector, tx)?,
+            seen,
             oldest_ms: None,
             // What an earlier process deleted is given back soon.
             deleted: Deleted { bytes: 0, lately: true, asks: ASKS },
@@ -86,7 +94,7 @@ impl Ledger {
         Self { account: Arc::clone(account), ..self }
     }
 
-    pub(super) fn account(&self) -> &Account {
+    pub(crate) fn account(&self) -> &Account {
         &self.account
     }
 
@@ -94,7 +102,7 @@ impl Ledger {
         self.totals.next_seq
     }
 
-    pub(super) fn usage(&self) -> InboxUsage {
+    pub(crate) fn usage(&self) -> InboxUsage {
         InboxUsage {
             records: self.totals.records,
             bytes: self.totals.bytes,
@@ -387,6 +395,14 @@ impl Ledger {
     fn save(&self, tx: &mut Transaction<'_>) {
         tx.put(Space::State, self.keys.totals(), self.totals.encode_to_vec());
     }
+}
+
+/// What an inbox holds, without opening it.
+pub(crate) fn peek(tx: &Transaction<'_>, connector: &str) -> Result<InboxUsage, Refusal> {
+    let settings = InboxSettings { fsync: false, max_bytes: 0, retain: Duration::ZERO };
+    let account = Arc::new(Account::new(connector, settings));
+    let seen = Seen::none(&account.connector);
+    Ok(Ledger::with(&account, tx, seen)?.usage())
 }
 
 fn damaged(account: &Account, what: &'static str, id: u64) -> StoreError {

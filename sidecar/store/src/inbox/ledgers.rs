@@ -20,8 +20,12 @@ pub(crate) struct Account {
 }
 
 impl Account {
-    pub(super) fn new(connector: &str, settings: InboxSettings) -> Self {
+    pub(crate) fn new(connector: &str, settings: InboxSettings) -> Self {
         Self { connector: connector.into(), settings, usage: Mutex::default() }
+    }
+
+    pub(crate) fn connector(&self) -> &str {
+        &self.connector
     }
 
     pub(super) fn usage(&self) -> InboxUsage {
@@ -35,7 +39,7 @@ pub(crate) struct Ledgers(HashMap<Arc<str>, Ledger>);
 
 impl Ledgers {
     /// Works on the ledger of `account`, which is read first where it has to be.
-    pub(super) fn with<T>(
+    pub(crate) fn with<T>(
         account: &Arc<Account>,
         session: &mut Session<'_, '_>,
         work: impl FnOnce(&mut Ledger, &mut Session<'_, '_>) -> Result<T, Refusal>,

@@ -34,8 +34,13 @@ struct Lists {
 }
 
 impl Seen {
+    /// Of an inbox that nothing comes into.
+    pub(super) fn none(connector: &Arc<str>) -> Self {
+        Self { connector: Arc::clone(connector), partitions: HashMap::new() }
+    }
+
     pub(super) fn load(connector: &Arc<str>, tx: &Transaction<'_>) -> Result<Self, Failure> {
-        let mut seen = Self { connector: Arc::clone(connector), partitions: HashMap::new() };
+        let mut seen = Self::none(connector);
         for (partition, number, list) in seen.lists(tx)? {
             let lists = seen.partitions.entry(partition).or_default();
             lists.add(number, list.len() / BYTES);
@@ -51,15 +56,37 @@ impl Seen {
             list.extend_from_slice(&record.fingerprint.0.to_be_bytes());
         }
         for (partition, list) in by_partition {
-            let lists = self.partitions.entry(Arc::clone(partition)).or_default();
-            let prefix = Key::of(Table::Seen).text(&self.connector).text(partition);
-            let number = lists.last + 1;
-            lists.add(number, list.len() / BYTES);
-            tx.put(Space::State, prefix.clone().number(number).done(), list);
-            while let Some(forgotten) = lists.forget() {
-                tx.delete(Space::State, prefix.clone().number(forgotten).done());
+            self.add_list(tx, partition, list);
+        }
+    }
+
+    fn add_list(&mut self, tx: &mut Transaction<'_>, partition: &Arc<str>, list: impl Into<Bytes>) {
+        let list = list.into();
+        let lists = self.partitions.entry(Arc::clone(partition)).or_default();
+        let prefix = Key::of(Table::Seen).text(&self.connector).text(partition);
+        let number = lists.last + 1;
+        lists.add(number, list.len() / BYTES);
+        tx.put(Space::State, prefix.clone().number(number).done(), list);
+        while let Some(forgotten) = lists.forget() {
+            tx.delete(Space::State, prefix.clone().number(forgotten).done());
+        }
+    }
+
+    /// Forgets everything; `heir` remembers it, where there is one.
+    pub(super) fn leave(
+        &mut self,
+        tx: &mut Transaction<'_>,
+        mut heir: Option<&mut Self>,
+    ) -> Result<(), Failure> {
+        for (partition, number, list) in self.lists(tx)? {
+            let key = Key::of(Table::Seen).text(&self.connector).text(&partition).number(number);
+            tx.delete(Space::State, key.done());
+            if let Some(heir) = heir.as_deref_mut() {
+                heir.add_list(tx, &partition, list);
             }
         }
+        self.partitions.clear();
+        Ok(())
     }
 
     /// The last fingerprints of each partition, oldest first.

@@ -3,6 +3,7 @@
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -19,6 +20,8 @@ use crate::{
 
 /// Most letters that go by age in one sweep.
 const SWEEP: usize = 1000;
+/// Most bytes of letters that leave in one go.
+const LEAVING: usize = 4 << 20;
 
 /// Where a connector's letters are, and what others see of them.
 pub(crate) struct Place {
@@ -28,7 +31,7 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    pub(super) fn new(connector: &str, settings: LetterSettings) -> Self {
+    pub(crate) fn new(connector: &str, settings: LetterSettings) -> Self {
         Self { connector: connector.into(), settings, usage: Mutex::default() }
     }
 
@@ -85,7 +88,7 @@ pub(crate) fn last_id(stored: &[u8]) -> Option<u64> {
 
 impl Shelf {
     /// Works on the shelf at `place`, which is read first where it has to be.
-    pub(super) fn with<T>(
+    pub(crate) fn with<T>(
         place: &Arc<Place>,
         session: &mut Session<'_, '_>,
         work: impl FnOnce(&mut Self, &mut Session<'_, '_>) -> Result<T, Refusal>,
@@ -95,7 +98,10 @@ impl Shelf {
             None => Self::load(place, &session.tx)?,
         };
         let done = work(&mut shelf, session);
-        session.memory.letters.0.insert(Arc::clone(&place.connector), shelf);
+        // Whoever asks for letters that never were leaves nothing behind.
+        if shelf.totals.last_id > 0 {
+            session.memory.letters.0.insert(Arc::clone(&place.connector), shelf);
+        }
         done
     }
 
@@ -186,6 +192,37 @@ impl Shelf {
         }
         self.save(tx);
         Ok(before - self.totals.letters)
+    }
+
+    /// The oldest letters leave: they go to `heir`, where there is one, and are deleted
+    /// here. Tells how many; none when all have left.
+    pub(crate) fn leave(
+        &mut self,
+        tx: &mut Transaction<'_>,
+        heir: Option<&mut Self>,
+    ) -> Result<u64, Refusal> {
+        let Some((letters, _)) = self.read(tx, 0, LEAVING)? else { return Ok(0) };
+        let ids: Vec<u64> = letters.iter().map(|letter| letter.id).collect();
+        if let Some(heir) = heir {
+            for letter in letters {
+                heir.take_over(tx, letter)?;
+            }
+            heir.save(tx);
+        }
+        Ok(self.purge(tx, &ids)?)
+    }
+
+    /// As it is, under a number of its own; one that is here already stays as it is.
+    fn take_over(&mut self, tx: &mut Transaction<'_>, letter: Letter) -> Result<(), Failure> {
+        let id_key = self.id_key(&letter.letter.dedup_id);
+        if tx.value(Space::State, id_key.clone())?.is_some() {
+            return Ok(());
+        }
+        let id = self.totals.last_id + 1;
+        self.totals.last_id = id;
+        tx.put(Space::State, id_key, id.to_be_bytes().to_vec());
+        self.put(tx, &Letter { id, ..letter });
+        Ok(())
     }
 
     /// Gives up what is too old, as far as the oldest ids go.
@@ -281,6 +318,23 @@ impl Shelf {
     fn id_key(&self, dedup_id: &str) -> Bytes {
         Key::of(Table::LetterIds).text(&self.place.connector).text(dedup_id).done()
     }
+}
+
+/// What a shelf holds.
+pub(crate) struct Peek {
+    pub(crate) letters: u64,
+    pub(crate) bytes: u64,
+    pub(crate) oldest_ms: Option<i64>,
+}
+
+/// What the letters of a connector are, without taking any.
+pub(crate) fn peek(tx: &Transaction<'_>, connector: &str) -> Result<Peek, Refusal> {
+    let settings = LetterSettings { max_bytes: u64::MAX, max_age: Duration::MAX };
+    let mut shelf = Shelf::load(&Arc::new(Place::new(connector, settings)), tx)?;
+    let oldest = shelf.oldest(tx)?;
+    let oldest = oldest.and_then(|(id, stored)| encoding::decode(id, &stored));
+    let Totals { letters, bytes, .. } = shelf.totals;
+    Ok(Peek { letters, bytes, oldest_ms: oldest.map(|letter| letter.kept_at_ms) })
 }
 
 fn size(stored: Bytes) -> u64 {

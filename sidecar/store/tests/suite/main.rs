@@ -3,6 +3,7 @@
 mod acknowledged;
 mod corruption;
 mod disk_full;
+mod estate;
 mod inbox;
 mod kill;
 mod letters;

@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    panic::AssertUnwindSafe,
     pin::Pin,
     sync::{Arc, Mutex, PoisonError},
     task::{Context as TaskContext, Poll},
@@ -48,14 +49,7 @@ impl Cluster {
             wanted,
             closing: closing.clone(),
         };
-        let supervisor = Supervisor {
-            context,
-            queues: Arc::clone(&queues),
-            running: JoinSet::new(),
-            names: HashMap::new(),
-            trouble: None,
-        };
-        let task = AbortOnDropHandle::new(self.spawn(supervisor.run()));
+        let task = AbortOnDropHandle::new(self.spawn(supervised(context, Arc::clone(&queues))));
         Box::pin(Partitions { events, queues, seen: ByPartition::default(), wish, closing, task })
     }
 }
@@ -131,6 +125,30 @@ impl Subscription for Partitions {
             }
         }
         .boxed()
+    }
+}
+
+/// A supervisor, and another one where it panics: its partitions end with it, and are
+/// attached again.
+async fn supervised(context: Context, queues: AckQueues) {
+    let mut restarts = Backoff::calls();
+    loop {
+        let supervisor = Supervisor {
+            context: context.clone(),
+            queues: Arc::clone(&queues),
+            running: JoinSet::new(),
+            names: HashMap::new(),
+            trouble: None,
+        };
+        if AssertUnwindSafe(supervisor.run()).catch_unwind().await.is_ok() {
+            return;
+        }
+        let topic = &context.spec.topic;
+        tracing::error!(%topic, "a subscription's task panicked; starting it again");
+        tokio::select! {
+            () = context.closing.cancelled() => return,
+            () = tokio::time::sleep(restarts.pause()) => {}
+        }
     }
 }
 

@@ -37,6 +37,8 @@ struct State {
     acks: Vec<u64>,
     let_go: bool,
     published: usize,
+    /// Panics when this offset is acked, once.
+    fault_at: Option<u64>,
 }
 
 impl Script {
@@ -55,6 +57,11 @@ impl Script {
 
     pub fn deliver(&self, offsets: std::ops::Range<u64>) {
         offsets.for_each(|offset| self.say(SubscriptionEvent::Delivered(record(offset).into())));
+    }
+
+    /// The ack of this offset panics, once: a fault in whoever acks.
+    pub fn panic_at(&self, offset: u64) {
+        self.state.lock().unwrap().fault_at = Some(offset);
     }
 
     /// The offsets that were acked, in that order.
@@ -145,7 +152,11 @@ impl Stream for Script {
 
 impl Subscription for Script {
     fn ack(&mut self, _: &Arc<str>, offset: u64) {
-        self.state.lock().unwrap().acks.push(offset);
+        let mut state = self.state.lock().unwrap();
+        let fault = state.fault_at.take_if(|fault| *fault == offset);
+        state.acks.push(offset);
+        drop(state);
+        assert!(fault.is_none(), "a fault at offset {offset}");
     }
 
     fn detach(&mut self) {

@@ -6,6 +6,7 @@ use danube_sidecar::{
     config::{Connector, DeadLetters, Policy, Producer},
     session::{Caller, FromSource, SourceOpen, SourceRecord},
     source::{News, Parts, Progress, Seat, Source, Told, checkpoint_key},
+    vitals::Vitals,
 };
 use danube_sidecar_core::publish::Position;
 use danube_sidecar_store::{Checkpoints as _, Store};
@@ -24,6 +25,7 @@ fn source(store: &Store, script: &Script) -> Source {
         shutdown: CancellationToken::new(),
         shutdown_timeout: Duration::from_secs(30),
         tasks: TaskTracker::new(),
+        vitals: Vitals::default(),
     };
     let producers = vec![Producer {
         topic: TOPIC.parse().unwrap(),

@@ -8,6 +8,7 @@ use std::{
 use danube_sidecar::{
     config::{self, DeadLetters, Delivery, OnReject},
     source::{Parts, Source},
+    vitals::Vitals,
 };
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng, seq::IndexedRandom as _};
 use tokio::{
@@ -284,6 +285,7 @@ fn start(
         shutdown: shutdown.clone(),
         shutdown_timeout: SHUTDOWN,
         tasks: sessions.clone(),
+        vitals: Vitals::default(),
     };
     let source = Arc::new(Source::new(parts, plan.clone()));
     let connector = life.child_token();

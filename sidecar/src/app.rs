@@ -26,6 +26,8 @@ use crate::{
     metrics,
     refusal::Refusal,
     server::{self, Acceptor, ListenError},
+    stranded::{self, StrandedError},
+    vitals::{Part, Vitals},
 };
 
 /// Why the sidecar cannot start.
@@ -41,6 +43,9 @@ pub enum AppError {
     /// The checkpoint store.
     #[error("the checkpoint store cannot be used: {0}")]
     Checkpoints(#[from] LocationError),
+    /// Something is left that nobody takes.
+    #[error(transparent)]
+    Stranded(#[from] StrandedError),
     /// The cluster's configuration.
     #[error(transparent)]
     Cluster(#[from] ClusterError),
@@ -96,19 +101,23 @@ pub async fn run(
         Some(data_dir) => Store::open(data_dir)?,
         None => Store::in_memory()?,
     };
+    let checkpoints = checkpoints(config.checkpoints.as_ref(), &store)?;
+    let left = stranded::settle(&config, &store, &*checkpoints).await?;
     let cluster = cluster(&config)?;
     let tasks = Tasks::default();
     let (stopping, closing) = (CancellationToken::new(), CancellationToken::new());
-    let checkpoints = checkpoints(config.checkpoints.as_ref(), &store)?;
+    let vitals = Vitals::default();
+    tasks.service.spawn(watch_store(store.clone(), vitals.clone(), closing.clone()));
     let parts = connectors::Parts {
         danube: Arc::new(cluster.clone()),
         checkpoints: Arc::clone(&checkpoints),
         store: store.clone(),
         shutdown: stopping.clone(),
         tasks: tasks.connectors.clone(),
+        vitals: vitals.clone(),
         delivery,
     };
-    let connectors = Arc::new(Connectors::start(config.clone(), parts).await?);
+    let connectors = Arc::new(Connectors::start(config.clone(), parts, left).await?);
 
     let auth = Auth::new(config.sidecar.token_file.clone());
     let desk = Desk {
@@ -122,8 +131,13 @@ pub async fn run(
     if let Some(data_dir) = &config.sidecar.data_dir {
         admin::announce(data_dir, http_address);
     }
-    let shared =
-        Shared { connectors: Arc::clone(&connectors), auth, tasks: tasks.sessions.clone() };
+    let shared = Shared {
+        connectors: Arc::clone(&connectors),
+        auth,
+        tasks: tasks.sessions.clone(),
+        vitals: vitals.clone(),
+        stop: closing.clone(),
+    };
     let acceptor = Acceptor {
         routes: grpc::routes(shared).await?,
         http: http_address,
@@ -131,9 +145,11 @@ pub async fn run(
         tasks: tasks.sessions.clone(),
     };
     if let Some(listener) = unix_listener {
-        tasks.service.spawn(acceptor.clone().unix(listener));
+        let accepting = acceptor.clone().unix(listener);
+        tasks.service.spawn(essential(&vitals, Part::Grpc, "unix", &closing, accepting));
     }
-    tasks.service.spawn(acceptor.tcp(grpc_listener));
+    let accepting = acceptor.tcp(grpc_listener);
+    tasks.service.spawn(essential(&vitals, Part::Grpc, "tcp", &closing, accepting));
     tasks.service.spawn(crate::watch::run(Arc::clone(&connectors), closing.clone()));
     let pages = Http {
         connectors,
@@ -141,12 +157,14 @@ pub async fn run(
         metrics: recorder,
         grpc: grpc_address,
         stop: stopping.clone(),
+        vitals: vitals.clone(),
     };
-    tasks.service.spawn(async move {
+    let serving = async move {
         if let Err(error) = http::serve(pages, admin, http_listener).await {
             warn!(%error, "the HTTP server ended");
         }
-    });
+    };
+    tasks.service.spawn(essential(&vitals, Part::Http, "tcp", &stopping, serving));
     tasks.service.spawn(report_broker(
         config.danube.service_url.clone(),
         cluster.health(),
@@ -209,6 +227,26 @@ pub fn checkpoints(
         Some(location) => Arc::new(ObjectCheckpoints::new(location)?),
         None => Arc::new(store.clone()),
     })
+}
+
+/// A task without which the process is not alive, unless it is `over`.
+fn essential(
+    vitals: &Vitals,
+    part: Part,
+    name: &'static str,
+    over: &CancellationToken,
+    task: impl Future<Output = ()> + Send + 'static,
+) -> impl Future<Output = ()> + Send + 'static {
+    let (vitals, over) = (vitals.clone(), over.clone());
+    async move { vitals.essential(part, name, || over.is_cancelled(), task).await }
+}
+
+/// The store survives what it can; where it cannot, the process is not alive.
+async fn watch_store(store: Store, vitals: Vitals, closing: CancellationToken) {
+    tokio::select! {
+        () = store.ended() => vitals.dead(Part::Store, "data_dir", "its thread panicked"),
+        () = closing.cancelled() => {}
+    }
 }
 
 /// Logs when the broker comes and goes.

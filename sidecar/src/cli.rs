@@ -8,6 +8,7 @@ use danube_sidecar_conformance::ConformanceCommand;
 use crate::{
     admin::args::{
         CheckpointCommand, DlqCommand, FailingCommand, PauseCommand, ReplayCommand, StatusCommand,
+        StoreCommand,
     },
     config::{LogFormat, Overrides, TopicName},
     init::InitCommand,
@@ -64,6 +65,8 @@ pub enum Command {
     Replay(ReplayCommand),
     /// Show, set or reset where a source resumes.
     Checkpoint(CheckpointCommand),
+    /// Show what the data directory holds.
+    Store(StoreCommand),
     /// Make a new connector, from a template.
     Init(InitCommand),
     /// Certify a connector: run it against a scripted sidecar.

@@ -2,7 +2,7 @@
 //! others from their first `open`.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     hash::{BuildHasher as _, RandomState},
     sync::Arc,
     time::Duration,
@@ -13,6 +13,7 @@ use danube_sidecar_core::record::SchemaRef;
 use danube_sidecar_store::{
     Checkpoints, InboxSettings, LetterSettings, Letters, Position, ReplayFrom, Store, StoreError,
 };
+use futures::FutureExt as _;
 use tokio::{runtime::Handle, sync::Mutex};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::warn;
@@ -25,6 +26,8 @@ use crate::{
     session::{Caller, SinkOpen, SourceOpen},
     sink::{self, Driver, Plan, Sink},
     source::{self, ReplaceError, Seat, Source},
+    stranded::{Left, Why},
+    vitals::{Part, Vitals},
 };
 
 /// The connectors of this sidecar.
@@ -32,8 +35,10 @@ pub struct Connectors {
     config: Config,
     parts: Parts,
     buffers: Buffers,
-    sinks: Mutex<HashMap<String, Sink>>,
+    sinks: Arc<Mutex<HashMap<String, Sink>>>,
     sources: Mutex<HashMap<String, Arc<Source>>>,
+    /// What the data directory held at the start for names that nobody serves.
+    left: Vec<Left>,
 }
 
 /// What connectors are made of.
@@ -49,6 +54,8 @@ pub struct Parts {
     pub shutdown: CancellationToken,
     /// Owns their tasks.
     pub tasks: TaskTracker,
+    /// Sees their panics.
+    pub vitals: Vitals,
     /// Where the drivers of sinks run: on threads of their own. What a task wakes runs
     /// after it on its thread, and a driver has always woken somebody: frames would be
     /// encoded and sent only while no record is taken in hand.
@@ -60,23 +67,36 @@ impl Connectors {
     ///
     /// # Errors
     /// When the file asks for something that the sidecar refuses.
-    pub async fn start(config: Config, parts: Parts) -> Result<Self, Refusal> {
+    pub async fn start(config: Config, parts: Parts, left: Vec<Left>) -> Result<Self, Refusal> {
+        let draining = left.iter().filter(|left| left.why == Why::Draining);
+        let draining: BTreeSet<String> = draining.map(|left| left.connector.clone()).collect();
         let connectors = Self {
+            left,
             buffers: Buffers::new(config.sidecar.max_buffer_bytes),
             config,
             parts,
-            sinks: Mutex::new(HashMap::new()),
+            sinks: Arc::default(),
             sources: Mutex::new(HashMap::new()),
         };
+        let mut sinks = connectors.sinks.lock().await;
         for connector in connectors.config.connectors.values() {
-            if connector.subscriptions.is_empty() {
+            let drains = draining.contains(&connector.name);
+            if connector.subscriptions.is_empty() || drains {
                 continue;
             }
             let plan = Plan::of_file(connector.clone());
             plan.check(&connectors.config.policy)?;
-            let sink = connectors.drive(plan, None);
-            connectors.sinks.lock().await.insert(connector.name.clone(), sink);
+            sinks.insert(connector.name.clone(), connectors.drive(plan, None));
         }
+        for name in draining {
+            let estate = connectors.estate(&name);
+            // What follows it is checked before anything is delivered.
+            let next = connectors.config.connectors.get(&name).cloned();
+            let next = next.filter(|next| !next.subscriptions.is_empty()).map(Plan::of_file);
+            next.iter().try_for_each(|next| next.check(&connectors.config.policy))?;
+            sinks.insert(name, connectors.drain(estate, next));
+        }
+        drop(sinks);
         Ok(connectors)
     }
 
@@ -85,12 +105,12 @@ impl Connectors {
     /// # Errors
     /// The refusal to tell it.
     pub async fn sink(&self, open: &SinkOpen) -> Result<Sink, Refusal> {
-        let connector = self.known(&open.caller)?;
         self.compare_brokers(&open.caller);
         let mut sinks = self.sinks.lock().await;
-        if let Some(sink) = sinks.get(&connector.name) {
+        if let Some(sink) = sinks.get(&open.caller.connector) {
             return Ok(sink.clone());
         }
+        let connector = self.known(&open.caller)?;
         if self.parts.shutdown.is_cancelled() {
             return Err(Refusal::ShuttingDown);
         }
@@ -125,7 +145,11 @@ impl Connectors {
     /// # Errors
     /// When the connector is not known.
     pub fn settings_json(&self, caller: &Caller, trusted: bool) -> Result<String, Refusal> {
-        let settings = self.known(caller)?.settings;
+        let settings = match self.known(caller) {
+            Ok(known) => known.settings,
+            Err(_) if self.drains(&caller.connector) => self.estate(&caller.connector).settings,
+            Err(refusal) => return Err(refusal),
+        };
         if settings.from_environment && !settings.json.is_empty() && !trusted {
             warn!(
                 connector = caller.connector,
@@ -247,8 +271,91 @@ impl Connectors {
         }
     }
 
+    /// What is left in the data directory for names that nobody served at the start, as
+    /// far as no such connector has come since.
+    pub async fn left(&self) -> Vec<Left> {
+        let (sinks, sources) = (self.sinks.lock().await, self.sources.lock().await);
+        let served = |left: &&Left| {
+            left.why == Why::Draining
+                || !(sinks.contains_key(&left.connector) || sources.contains_key(&left.connector))
+        };
+        self.left.iter().filter(served).cloned().collect()
+    }
+
+    fn drains(&self, name: &str) -> bool {
+        self.left.iter().any(|left| left.connector == name && left.why == Why::Draining)
+    }
+
+    /// Whoever takes what a name has left: with an inbox, whatever the file says.
+    fn estate(&self, name: &str) -> Connector {
+        let known = self.config.connectors.get(name).cloned();
+        let mut connector = known
+            .unwrap_or_else(|| Connector { name: name.to_owned(), ..self.config.defaults.clone() });
+        connector.inbox.enabled = true;
+        connector
+    }
+
     fn drive(&self, plan: Plan, open: Option<&SinkOpen>) -> Sink {
-        let parts = sink::Parts {
+        let (driving, sink) = self.driving(plan, open);
+        self.parts.tasks.spawn_on(driving, &self.parts.delivery);
+        sink
+    }
+
+    /// Delivers what a name has left; then `next` takes its place, where there is one.
+    fn drain(&self, estate: Connector, next: Option<Plan>) -> Sink {
+        let name = estate.name.clone();
+        let (draining, sink) = self.driving(Plan::of_estate(estate), None);
+        let next = next.map(|next| self.driving(next, None));
+        let (sinks, stop) = (Arc::clone(&self.sinks), self.parts.shutdown.clone());
+        let both = async move {
+            draining.await;
+            if stop.is_cancelled() {
+                return;
+            }
+            let Some((driving, sink)) = next else {
+                sinks.lock().await.remove(&name);
+                return;
+            };
+            sinks.lock().await.insert(name, sink);
+            driving.await;
+        };
+        self.parts.tasks.spawn_on(both, &self.parts.delivery);
+        sink
+    }
+
+    /// A driver, and again another one for as long as it panics.
+    fn driving(
+        &self,
+        plan: Plan,
+        open: Option<&SinkOpen>,
+    ) -> (impl Future<Output = ()> + Send + 'static, Sink) {
+        let parts = self.sink_parts(&plan);
+        let (first, sink) = Driver::prepare(parts.clone(), plan.clone(), open);
+        let (sinks, open) = (Arc::clone(&self.sinks), open.cloned());
+        let vitals = self.parts.vitals.clone();
+        let driving = async move {
+            let name = plan.connector.name.clone();
+            let mut first = Some(first);
+            let driver = || match first.take() {
+                Some(first) => first.run().boxed(),
+                None => {
+                    let (next, sink) = Driver::prepare(parts.clone(), plan.clone(), open.as_ref());
+                    let (sinks, name) = (Arc::clone(&sinks), name.clone());
+                    async move {
+                        // Workers of the one before hold its own, which is closed.
+                        sinks.lock().await.insert(name, sink);
+                        next.run().await;
+                    }
+                    .boxed()
+                }
+            };
+            vitals.keep_alive(Part::Sink, &name, &parts.shutdown, driver).await;
+        };
+        (driving, sink)
+    }
+
+    fn sink_parts(&self, plan: &Plan) -> sink::Parts {
+        sink::Parts {
             danube: Arc::clone(&self.parts.danube),
             store: self.parts.store.clone(),
             inbox: inbox_settings(&plan.connector),
@@ -261,10 +368,7 @@ impl Connectors {
             shutdown_timeout: self.config.sidecar.shutdown_timeout,
             // The hasher's random keys: jitter must differ between processes.
             seed: RandomState::new().hash_one(&plan.connector.name),
-        };
-        let (driver, sink) = Driver::prepare(parts, plan, open);
-        self.parts.tasks.spawn_on(driver.run(), &self.parts.delivery);
-        sink
+        }
     }
 
     /// The local copies of a connector's dead letters, where there is a disk.
@@ -283,6 +387,7 @@ impl Connectors {
             shutdown: self.parts.shutdown.clone(),
             shutdown_timeout: self.config.sidecar.shutdown_timeout,
             tasks: self.parts.tasks.clone(),
+            vitals: self.parts.vitals.clone(),
         }
     }
 }

@@ -19,6 +19,8 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     admin::api::FailingRecord,
     connectors::Connectors,
+    stranded::Left,
+    vitals::{Part, Record, Vitals},
     waiting::{self, Waiting},
 };
 
@@ -35,6 +37,8 @@ pub struct Http {
     pub grpc: SocketAddr,
     /// Ends the server; from then on the sidecar is not ready.
     pub stop: CancellationToken,
+    /// Whether its parts live.
+    pub vitals: Vitals,
 }
 
 /// Serves the pages and the admin API until `stop`.
@@ -45,7 +49,7 @@ pub async fn serve(http: Http, admin: Router, listener: TcpListener) -> std::io:
     let stop = http.stop.clone();
     let router = Router::new()
         .route("/", get(index))
-        .route("/livez", get(|| async { "ok\n" }))
+        .route("/livez", get(livez))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
         .route("/status", get(status))
@@ -57,14 +61,24 @@ pub async fn serve(http: Http, admin: Router, listener: TcpListener) -> std::io:
 
 async fn index() -> &'static str {
     "Danube sidecar\n\n\
-     /livez    the process is alive\n\
+     /livez    the process is alive: no part is dead that only a restart mends\n\
      /readyz   the broker is reachable\n\
      /metrics  for Prometheus\n\
      /status   connectors, workers, subscriptions, as JSON\n\
      /admin/v1 what the commands failing, pause, resume, dlq, checkpoint and replay use\n"
 }
 
+async fn livez(State(http): State<Http>) -> Response {
+    match http.vitals.death() {
+        None => "ok\n".into_response(),
+        Some(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")).into_response(),
+    }
+}
+
 async fn readyz(State(http): State<Http>) -> Response {
+    if let Some(why) = http.vitals.trouble() {
+        return (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")).into_response();
+    }
     let why = match &*http.broker.borrow() {
         _ if http.stop.is_cancelled() => Err("shutting down\n".to_owned()),
         BrokerHealth::Up => Ok("ok\n"),
@@ -90,7 +104,40 @@ async fn status(State(http): State<Http>) -> Response {
     };
     let sinks: Vec<_> = http.connectors.sinks().await.into_iter().map(sink).collect();
     let sources: Vec<_> = http.connectors.sources().await.into_iter().map(source).collect();
-    Json(json!({ "broker": broker, "sinks": sinks, "sources": sources })).into_response()
+    let parts: Vec<_> = http.vitals.view().into_iter().map(part).collect();
+    let left: Vec<_> = http.connectors.left().await.into_iter().map(stranded).collect();
+    Json(json!({
+        "broker": broker,
+        "sinks": sinks,
+        "sources": sources,
+        "panicked": parts,
+        "stranded": left,
+    }))
+    .into_response()
+}
+
+/// As it was at the start.
+fn stranded(Left { connector, why, held }: Left) -> serde_json::Value {
+    json!({
+        "connector": connector,
+        "why": why.as_str(),
+        "records": held.records,
+        "bytes": held.record_bytes,
+        "oldest_ms": held.oldest_record_ms,
+        "dead_letters": held.letters,
+        "positions": held.positions,
+        "suspicions": held.suspicions,
+    })
+}
+
+fn part((part, name, record): (Part, String, Record)) -> serde_json::Value {
+    json!({
+        "part": part.as_str(),
+        "name": name,
+        "panics": record.panics,
+        "last": record.last,
+        "state": record.state.as_str(),
+    })
 }
 
 fn source((name, view): (String, crate::source::View)) -> serde_json::Value {

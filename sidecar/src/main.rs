@@ -35,6 +35,7 @@ fn main() -> ExitCode {
             Command::Dlq(command) => operate(Tool::Dlq(command)).await,
             Command::Replay(command) => operate(Tool::Replay(command)).await,
             Command::Checkpoint(command) => operate(Tool::Checkpoint(command)).await,
+            Command::Store(command) => operate(Tool::Store(command)).await,
             Command::Init(command) => create(&command),
             Command::Conformance(command) => certify(command).await,
         }

@@ -34,6 +34,19 @@ pub fn describe() {
         "danube_connector_records_rejected_total",
         "Records that can never be published."
     );
+    describe_counter!(
+        "danube_sidecar_panics_total",
+        "Panics anywhere in the sidecar, each a fault of it."
+    );
+    describe_gauge!(
+        "danube_sidecar_stranded_records",
+        "Records in the data directory, at the start, for a name that no connector of the file has."
+    );
+    describe_gauge!("danube_sidecar_stranded_bytes", "All that is held for such a name.");
+    describe_gauge!(
+        "danube_sidecar_stranded_oldest_timestamp_seconds",
+        "When the oldest record (else dead letter) for such a name came, since the Unix epoch."
+    );
     describe_gauge!("danube_connector_health", "1: the external system is well, 0: it is not.");
     describe_gauge!(
         "danube_connector_waiting",

@@ -376,3 +376,42 @@ pub struct InboxReplayed {
     /// How many records.
     pub records: u64,
 }
+
+/// `GET /admin/v1/store`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoreList {
+    /// What is held, by connector.
+    pub connectors: Vec<StoreEntry>,
+}
+
+/// What the data directory holds for one connector.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoreEntry {
+    /// The connector.
+    pub connector: String,
+    /// Why no connector of the configuration takes it: `gone`, `may_come`, `no_inbox`,
+    /// `draining`; none where one does.
+    pub stranded: Option<String>,
+    /// Records that were acked to Danube and not delivered.
+    pub records: u64,
+    /// Their bytes, as stored.
+    pub record_bytes: u64,
+    /// When the oldest of them came, RFC 3339, as far as known.
+    pub oldest_record: Option<String>,
+    /// Resolved records that are kept for a replay.
+    pub retained_records: u64,
+    /// Their bytes, as stored.
+    pub retained_bytes: u64,
+    /// Local copies of dead letters.
+    pub dead_letters: u64,
+    /// Their bytes, as stored.
+    pub dead_letter_bytes: u64,
+    /// When the oldest of them was kept, RFC 3339.
+    pub oldest_dead_letter: Option<String>,
+    /// Source partitions with a position here; those in an object store are not.
+    pub positions: u64,
+    /// Their bytes.
+    pub position_bytes: u64,
+    /// Records that are suspected of killing their workers.
+    pub suspicions: u64,
+}

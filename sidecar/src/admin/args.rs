@@ -233,6 +233,31 @@ pub enum Beginning {
     Sequence(u64),
 }
 
+/// `store`.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = EXIT_CODES)]
+pub struct StoreCommand {
+    /// What to do.
+    #[command(subcommand)]
+    pub action: StoreAction,
+}
+
+/// What to do with the data directory.
+#[derive(Clone, Debug, Subcommand)]
+pub enum StoreAction {
+    /// List what it holds, by connector: records, dead letters, positions, suspicions
+    ///
+    /// STRANDED says why no connector of the configuration takes it: gone (adopt, drain
+    /// or discard it), may_come (a connector that the file does not name), no_inbox
+    /// (its inbox was switched off), draining.
+    #[command(after_help = EXIT_CODES)]
+    List {
+        #[command(flatten)]
+        #[allow(missing_docs, reason = "flattened")]
+        reach: Reach,
+    },
+}
+
 /// `status`.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = EXIT_CODES)]
@@ -259,6 +284,8 @@ pub enum Tool {
     Checkpoint(CheckpointCommand),
     /// `status`.
     Status(StatusCommand),
+    /// `store`.
+    Store(StoreCommand),
 }
 
 /// `file=120`; the partition's name may contain `=` too.

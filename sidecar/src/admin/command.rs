@@ -5,6 +5,7 @@ mod dlq;
 mod failing;
 mod replay;
 mod status;
+mod store;
 mod table;
 
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -12,7 +13,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde::Serialize;
 
 use super::{
-    args::{CheckpointAction, DlqAction, FailingAction, Output, Reach, Tool},
+    args::{CheckpointAction, DlqAction, FailingAction, Output, Reach, StoreAction, Tool},
     door::{CommandError, Door},
 };
 use crate::config::Environment;
@@ -31,6 +32,7 @@ pub async fn run(tool: &Tool, environment: &Environment) -> Result<String, Comma
         Tool::Resume(command) => failing::pause(command, "resume", &door).await,
         Tool::Replay(command) => replay::run(command, &door).await,
         Tool::Checkpoint(command) => checkpoint::run(&command.action, &door).await,
+        Tool::Store(command) => store::run(&command.action, &door).await,
         Tool::Status(_) => status::run(reach.output, &door).await,
     };
     door.close().await;
@@ -47,6 +49,9 @@ fn reach(tool: &Tool) -> &Reach {
             FailingAction::Resume(decision)
             | FailingAction::Skip(decision)
             | FailingAction::DeadLetter(decision) => &decision.reach,
+        },
+        Tool::Store(command) => match &command.action {
+            StoreAction::List { reach } => reach,
         },
         Tool::Dlq(command) => match &command.action {
             DlqAction::Replay(command) => &command.reach,

@@ -14,8 +14,14 @@ mod failing;
 mod guard;
 mod letters;
 mod replay;
+mod store;
 
-use std::{net::SocketAddr, path::Path, sync::Arc};
+use std::{
+    net::SocketAddr,
+    path::Path,
+    sync::Arc,
+    time::{Duration, UNIX_EPOCH},
+};
 
 use axum::{Router, middleware};
 use danube_sidecar_broker::Cluster;
@@ -47,6 +53,7 @@ pub fn router(desk: Desk, guard: Guard) -> Router {
         .merge(letters::routes())
         .merge(failing::routes())
         .merge(replay::routes())
+        .merge(store::routes())
         .with_state(desk)
         .layer(middleware::from_fn_with_state(guard, guard::check))
 }
@@ -60,4 +67,9 @@ pub fn announce(data_dir: &Path, address: SocketAddr) {
     if let Err(error) = std::fs::write(&path, address.to_string()) {
         warn!(path = %path.display(), %error, "commands must be given --address: cannot write it");
     }
+}
+
+fn rfc3339(unix_ms: i64) -> String {
+    let since = Duration::from_millis(u64::try_from(unix_ms).unwrap_or_default());
+    humantime::format_rfc3339_seconds(UNIX_EPOCH + since).to_string()
 }

@@ -9,9 +9,10 @@ use serde::{Deserialize, Deserializer, de};
 use toml::Spanned;
 
 use super::values::{ByteSize, Span, TopicName};
+use crate::bounds::{ConnectorName, ConsumerName, KeyFilter, SchemaSubject, SubscriptionName};
 
 /// Root keys that are the sidecar's own.
-pub(super) const ROOT_KEYS: [&str; 13] = [
+pub(super) const ROOT_KEYS: [&str; 15] = [
     "danube_service_url",
     "connector_name",
     "retry",
@@ -25,6 +26,8 @@ pub(super) const ROOT_KEYS: [&str; 13] = [
     "checkpoints",
     "policy",
     "connectors",
+    "adopt",
+    "stranded",
 ];
 
 /// Root keys that are kept for the sidecar: a connector cannot have them.
@@ -41,8 +44,10 @@ pub(super) struct File {
     pub(super) checkpoints: Checkpoints,
     /// The tables of the connector that the root describes.
     pub(super) root: Connector,
+    /// What becomes of what is left under other names.
+    pub(super) stranded: BTreeMap<ConnectorName, Fate>,
     /// `[connectors.<name>]`.
-    pub(super) connectors: BTreeMap<String, Connector>,
+    pub(super) connectors: BTreeMap<ConnectorName, Connector>,
     /// Root keys that are not ours, in the order of the file.
     pub(super) others: Vec<(Spanned<String>, toml::Value)>,
 }
@@ -79,6 +84,8 @@ impl<'de> de::Visitor<'de> for FileVisitor {
                 "producers" => file.root.producers = map.next_value()?,
                 "dead_letter" => file.root.dead_letter = map.next_value()?,
                 "inbox" => file.root.inbox = map.next_value()?,
+                "adopt" => file.root.adopt = Some(map.next_value()?),
+                "stranded" => file.stranded = map.next_value()?,
                 _ => file.others.push((key, map.next_value()?)),
             }
         }
@@ -96,7 +103,19 @@ pub(super) struct Connector {
     pub(super) producers: Vec<Producer>,
     pub(super) dead_letter: DeadLetter,
     pub(super) inbox: Inbox,
+    /// Whose estate it takes over.
+    pub(super) adopt: Option<ConnectorName>,
     pub(super) settings: toml::Table,
+}
+
+/// What becomes of what the data directory holds under a name that is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fate {
+    /// Its records are delivered to a connector that opens with this name.
+    Drain,
+    /// It is deleted.
+    Discard,
 }
 
 /// `[sidecar]`: the process itself.
@@ -233,12 +252,12 @@ pub enum Ordering {
 #[serde(deny_unknown_fields)]
 pub(super) struct Subscription {
     pub(super) topic: TopicName,
-    pub(super) subscription: Option<String>,
+    pub(super) subscription: Option<SubscriptionName>,
     #[serde(rename = "type", default)]
     pub(super) kind: SubscriptionKind,
-    pub(super) consumer_name: Option<String>,
+    pub(super) consumer_name: Option<ConsumerName>,
     #[serde(default)]
-    pub(super) key_filters: Vec<String>,
+    pub(super) key_filters: Vec<KeyFilter>,
 }
 
 /// Danube's subscription types.
@@ -270,7 +289,7 @@ pub(super) struct Producer {
     #[serde(default = "yes", alias = "reliable_dispatch")]
     pub(super) reliable: bool,
     #[serde(default)]
-    pub(super) schema_subject: Option<String>,
+    pub(super) schema_subject: Option<SchemaSubject>,
 }
 
 /// `[dead_letter]`.

@@ -12,12 +12,14 @@ use toml_edit::{
     visit_mut::{VisitMut, visit_value_mut},
 };
 
+use crate::bounds::{self, ConnectorName};
+
 use super::{
     Config, ConfigError, Connector, DEFAULT_HTTP_LISTEN, DEFAULT_LISTEN, Danube, Delivery, Policy,
     Producer, Retry, Settings, Shared, Sidecar, Subscription, Tls,
     file::{self, File, RESERVED_KEYS, ROOT_KEYS},
     replica::replica,
-    storage,
+    storage, stranded,
 };
 
 /// The environment variables, passed in so that tests never touch the process's.
@@ -201,12 +203,14 @@ impl Resolver<'_> {
         let root = Root { tables: &file.root, data_dir: sidecar.data_dir.as_deref() };
         let defaults = self.connector(String::new(), &file.root, &root, toml::Table::new())?;
         if let Some(name) = name {
+            let name = connector_name(name)?;
             let others: toml::Table =
                 file.others.into_iter().map(|(key, value)| (key.into_inner(), value)).collect();
             let connector = self.connector(name.clone(), &file.root, &root, others)?;
             connectors.insert(name, connector);
         }
         for (name, tables) in file.connectors {
+            let name = String::from(name);
             let settings = tables.settings.clone();
             let connector = self.connector(name.clone(), &tables, &root, settings)?;
             connectors.insert(name, connector);
@@ -220,9 +224,14 @@ impl Resolver<'_> {
                 (Some(_), true) => Shared::Allowed,
             },
         };
-        let defaults = Connector { subscriptions: vec![], producers: vec![], ..defaults };
+        let defaults =
+            Connector { subscriptions: vec![], producers: vec![], adopt: None, ..defaults };
         let checkpoints = storage::checkpoints(file.checkpoints)?;
-        Ok(Config { sidecar, danube, policy, checkpoints, connectors, defaults })
+        let stranded = file.stranded.into_iter().map(|(name, fate)| (name.into(), fate)).collect();
+        let config =
+            Config { sidecar, danube, policy, checkpoints, connectors, defaults, stranded };
+        stranded::check(&config)?;
+        Ok(config)
     }
 
     fn sidecar(&self, file: file::Sidecar) -> Result<Sidecar, ConfigError> {
@@ -306,7 +315,8 @@ impl Resolver<'_> {
             producers: file.producers.iter().map(producer).collect(),
             dead_letters: storage::dead_letters(&file.dead_letter, &root.tables.dead_letter),
             inbox: storage::inbox(&file.inbox, &root.tables.inbox, root.data_dir)?,
-            settings: Settings { json: json_object(own), from_environment: self.secret },
+            adopt: file.adopt.clone().map(Into::into),
+            settings: Settings { json: settings(&name, own)?, from_environment: self.secret },
             name,
         })
     }
@@ -330,10 +340,10 @@ fn delivery(file: &file::Processing) -> Delivery {
 fn subscription(connector: &str, file: &file::Subscription) -> Subscription {
     Subscription {
         topic: file.topic.clone(),
-        subscription: file.subscription.clone().unwrap_or_else(|| connector.to_owned()),
+        subscription: file.subscription.clone().map_or_else(|| connector.to_owned(), Into::into),
         kind: file.kind,
-        consumer_name: file.consumer_name.clone().unwrap_or_else(|| connector.to_owned()),
-        key_filters: file.key_filters.clone(),
+        consumer_name: file.consumer_name.clone().map_or_else(|| connector.to_owned(), Into::into),
+        key_filters: file.key_filters.iter().cloned().map(Into::into).collect(),
     }
 }
 
@@ -342,8 +352,38 @@ fn producer(file: &file::Producer) -> Producer {
         topic: file.topic.clone(),
         partitions: file.partitions,
         reliable: file.reliable,
-        schema_subject: file.schema_subject.clone(),
+        schema_subject: file.schema_subject.clone().map(Into::into),
     }
+}
+
+fn connector_name(name: String) -> Result<String, ConfigError> {
+    let checked = ConnectorName::try_from(name.clone());
+    checked.map(Into::into).map_err(|problem| ConfigError::Unusable {
+        key: "connector_name".to_owned(),
+        value: bounds::cut(name),
+        remedy: format!("it {problem}"),
+    })
+}
+
+/// A connector's own settings: they must fit into the frame that they are sent in.
+fn settings(
+    connector: &str,
+    own: toml::Table,
+) -> Result<serde_json::Map<String, serde_json::Value>, ConfigError> {
+    let json = json_object(own);
+    let bytes = serde_json::to_string(&json).map_or(0, |text| text.len());
+    if bytes > bounds::SETTINGS {
+        return Err(ConfigError::Unusable {
+            key: format!("the settings of connector {connector}"),
+            value: format!("{bytes} bytes"),
+            remedy: format!(
+                "at most {} bytes are sent to a connector: put what is large into a file, and its \
+                 path into the settings",
+                bounds::SETTINGS
+            ),
+        });
+    }
+    Ok(json)
 }
 
 fn json_object(table: toml::Table) -> serde_json::Map<String, serde_json::Value> {

@@ -6,6 +6,7 @@ mod file;
 mod load;
 mod replica;
 mod storage;
+mod stranded;
 mod values;
 
 use std::{
@@ -19,7 +20,7 @@ use danube_sidecar_broker::Replica;
 use danube_sidecar_store::ObjectLocation;
 
 pub use error::ConfigError;
-pub use file::{LogFormat, OnExhausted, OnReject, Ordering, SubscriptionKind};
+pub use file::{Fate, LogFormat, OnExhausted, OnReject, Ordering, SubscriptionKind};
 pub use load::{Environment, Overrides, load};
 pub use storage::{DeadLetters, Inbox};
 pub use values::{ByteSize, Span, TopicName};
@@ -46,6 +47,8 @@ pub struct Config {
     pub connectors: BTreeMap<String, Connector>,
     /// What holds for connectors that it does not name.
     pub defaults: Connector,
+    /// What becomes of what is left under other names.
+    pub stranded: BTreeMap<String, Fate>,
 }
 
 /// The process itself.
@@ -183,6 +186,8 @@ pub struct Connector {
     pub dead_letters: DeadLetters,
     /// `[inbox]`.
     pub inbox: Inbox,
+    /// Whose records, positions and dead letters it takes over.
+    pub adopt: Option<String>,
     /// The connector's own settings.
     pub settings: Settings,
 }

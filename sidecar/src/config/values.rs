@@ -4,6 +4,8 @@ use std::{fmt, str::FromStr, time::Duration};
 
 use serde::{Deserialize, Deserializer, de};
 
+use crate::bounds;
+
 /// A number of bytes: `1048576`, `"64 MiB"`, `"10 GiB"`, `"500 kB"`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ByteSize(pub u64);
@@ -98,6 +100,11 @@ impl FromStr for TopicName {
                 && part.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.'))
         };
         match parts.as_slice() {
+            _ if text.len() > bounds::TOPIC => Err(format!(
+                "a topic of {} bytes is too long: at most {} are taken",
+                text.len(),
+                bounds::TOPIC
+            )),
             ["", namespace, topic] if named(namespace) && named(topic) => Ok(Self(text.to_owned())),
             _ => Err(format!(
                 "`{text}` is not a topic: write \"/namespace/topic\", for example \"/default/orders\""

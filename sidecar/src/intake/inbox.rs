@@ -346,6 +346,10 @@ impl Inbox {
         self.may_offer() && self.arriving.is_empty() && !self.appending
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.log.usage().records == 0
+    }
+
     pub(super) fn replay(&self, from: ReplayFrom) -> BoxFuture<'static, Result<u64, StoreError>> {
         let log = self.log.clone();
         Box::pin(async move { log.replay(from).await })

@@ -219,6 +219,15 @@ impl Intake {
         }
     }
 
+    /// Whether nothing waits in the log, and nothing is on its way there.
+    pub fn is_empty(&self) -> bool {
+        self.is_settled()
+            && match self {
+                Self::PassThrough(_) => true,
+                Self::Inbox(intake) => intake.is_empty(),
+            }
+    }
+
     /// Has the last acks answered, and ends the subscriptions. The caller bounds the
     /// time.
     pub async fn close(self) {

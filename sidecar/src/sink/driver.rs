@@ -238,6 +238,10 @@ impl Driver {
 
     /// Whether a drain has come to its end.
     fn is_finished(&mut self) -> bool {
+        if self.deadline.is_none() && self.is_drained() {
+            info!(connector = self.plan.connector.name, "all that was left is delivered");
+            self.drain();
+        }
         let Some(deadline) = self.deadline else { return false };
         let now = now();
         for worker in self.workers.values_mut() {
@@ -247,6 +251,11 @@ impl Driver {
             }
         }
         now >= deadline || (self.workers.is_empty() && self.dead_letters.is_empty())
+    }
+
+    /// Whether nothing is left of what it is to drain.
+    fn is_drained(&self) -> bool {
+        self.plan.drains && self.dispatch.unresolved() == 0 && self.intake.is_empty()
     }
 
     async fn close(mut self) {

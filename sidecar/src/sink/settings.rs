@@ -24,12 +24,19 @@ pub struct Plan {
     pub connector: Connector,
     /// What to consume.
     pub subscriptions: Vec<config::Subscription>,
+    /// Whether it ends when its inbox is empty.
+    pub drains: bool,
 }
 
 impl Plan {
     /// The plan of a connector whose file names its subscriptions.
     pub fn of_file(connector: Connector) -> Self {
-        Self { subscriptions: connector.subscriptions.clone(), connector }
+        Self { subscriptions: connector.subscriptions.clone(), connector, drains: false }
+    }
+
+    /// The plan of what a name has left in its inbox: nothing else is consumed.
+    pub fn of_estate(connector: Connector) -> Self {
+        Self { subscriptions: Vec::new(), connector, drains: true }
     }
 
     /// The plan of a connector whose first worker may name its subscriptions.

@@ -29,6 +29,7 @@ use crate::{
     danube::Danube,
     refusal::Refusal,
     session::{FromSource, SourceOpen},
+    vitals::{Part, Vitals},
 };
 
 /// How long the records of an ended session may take to be confirmed before the
@@ -137,6 +138,8 @@ pub struct Parts {
     pub shutdown_timeout: Duration,
     /// Owns the sessions.
     pub tasks: TaskTracker,
+    /// Sees their panics.
+    pub vitals: Vitals,
 }
 
 impl Source {
@@ -203,7 +206,11 @@ impl Source {
             unwell,
             settled,
         });
-        self.parts.tasks.spawn(session.run());
+        let (vitals, name) = (self.parts.vitals.clone(), self.plan.name.clone());
+        // The connector dials again, and its next session begins at what is durable.
+        self.parts.tasks.spawn(async move {
+            vitals.watch(Part::Source, &name, session.run()).await;
+        });
         *running = Some(Running {
             supersede,
             settled: settled_out,

@@ -5,4 +5,6 @@
 mod danube;
 mod driver;
 mod intake;
+mod panics;
 mod source;
+mod stranded;

@@ -17,6 +17,7 @@ use danube_sidecar::{
     connectors::{Connectors, Parts},
     grpc::{self, Auth, Shared},
     server::{self, Acceptor},
+    vitals::Vitals,
 };
 use danube_sidecar_store::Store;
 use futures::Stream;
@@ -65,9 +66,16 @@ pub async fn sidecar(args: ServerArgs) -> anyhow::Result<()> {
         shutdown: stop.clone(),
         tasks: tasks.clone(),
         delivery: delivery.handle().clone(),
+        vitals: Vitals::default(),
     };
-    let connectors = Arc::new(Connectors::start(config, parts).await?);
-    let shared = Shared { connectors, auth: Auth::new(None), tasks: tasks.clone() };
+    let connectors = Arc::new(Connectors::start(config, parts, Vec::new()).await?);
+    let shared = Shared {
+        connectors,
+        auth: Auth::new(None),
+        tasks: tasks.clone(),
+        vitals: Vitals::default(),
+        stop: CancellationToken::new(),
+    };
     let (listener, address) = listen().await?;
     let acceptor = Acceptor { routes: grpc::routes(shared).await?, http: address, stop, tasks };
     println!("http://{address}");

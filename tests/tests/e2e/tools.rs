@@ -4,6 +4,7 @@ use std::{
     fs,
     path::Path,
     process::{Output, Stdio},
+    sync::Arc,
     time::Duration,
 };
 
@@ -11,7 +12,8 @@ use danube_connector_proto::v1::{
     Outcome, SourceRecord, SourceRecords, source_service_run_request::Frame,
     source_service_run_response::Frame as In,
 };
-use danube_sidecar_store::{LetterSettings, NewLetter, Store};
+use danube_sidecar_core::record::{Identity, Record};
+use danube_sidecar_store::{InboxSettings, LetterSettings, NewLetter, Store};
 use danube_sidecar_tests::{
     Broker, PATIENCE, SidecarBuilder, SinkWorker, SourceSession, binary, eventually, open, publish,
     unique,
@@ -62,6 +64,25 @@ fn letter(topic: &str, number: u64) -> NewLetter {
         attempt: 4,
         first_failure_ms: 1_790_000_000_000,
         dead_letter_topic: Some("/default/dlq-orders".to_owned()),
+    }
+}
+
+fn record() -> Record {
+    let identity = Identity {
+        partition: "/default/orders".into(),
+        offset: 1,
+        producer: "shop".into(),
+        request_id: 1,
+        publish_time_ms: 1,
+    };
+    Record {
+        identity,
+        topic: "/default/orders".into(),
+        subscription: "orders".into(),
+        key: None,
+        payload: "payload".into(),
+        attributes: std::collections::HashMap::new(),
+        schema: None,
     }
 }
 
@@ -324,4 +345,59 @@ async fn a_dead_letter_of_a_sink_is_mended_by_a_replay() {
     let again = worker.take(1).await;
     assert_eq!(again[0].attributes.get("x-dedup-id"), Some(&sick[0].dedup_id));
     assert_eq!(again[0].payload, sick[0].payload);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_data_directory_holds_is_listed_and_a_start_that_strands_it_is_refused() {
+    let broker = Broker::start().await;
+    let data = tempfile::tempdir().unwrap();
+    keep(data.path(), "/default/orders", 2).await;
+    let store = Store::open(data.path()).unwrap();
+    let settings = InboxSettings { fsync: false, max_bytes: 1 << 20, retain: Duration::ZERO };
+    let inbox = store.inbox("old", settings).await.unwrap();
+    inbox.append(vec![Arc::new(record())]).await.unwrap();
+    drop((inbox, store));
+
+    let stopped = sidecar(data.path(), &["store", "list", "-o", "json"]).await;
+    let list: Value = serde_json::from_str(&stopped.printed).unwrap();
+    let [old, orders] = [0, 1].map(|n| list["connectors"][n].clone());
+    assert_eq!((&old["connector"], &old["records"]), (&"old".into(), &1.into()));
+    assert_eq!((&orders["connector"], &orders["dead_letters"]), (&"orders".into(), &2.into()));
+
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("sidecar.toml");
+    let tables = "[sidecar]\nallow_unconfigured = false\n[connectors.new]\n";
+    fs::write(&file, format!("danube_service_url = \"{}\"\n{tables}", broker.url())).unwrap();
+    let start = [
+        "run",
+        "--listen",
+        "127.0.0.1:0",
+        "--http-listen",
+        "127.0.0.1:0",
+        "--config",
+        file.to_str().unwrap(),
+    ];
+    let refused = sidecar(data.path(), &start).await;
+    assert_eq!(refused.code, 1, "{}", refused.printed);
+    assert!(refused.printed.contains("old is not in the file: 1 records"), "{}", refused.printed);
+
+    let running = SidecarBuilder::new(broker.url())
+        .config(&format!("{tables}adopt = \"old\"\n"))
+        .data_dir(data.path())
+        .start()
+        .await;
+    let listed = sidecar(data.path(), &["store", "list"]).await;
+    assert!(
+        listed.printed.contains("new") && !listed.printed.contains("old"),
+        "{}",
+        listed.printed
+    );
+    let status: Value = serde_json::from_str(&running.page("/status").await.1).unwrap();
+    let left = &status["stranded"][0];
+    assert_eq!((&left["connector"], &left["dead_letters"]), (&"orders".into(), &2.into()));
+    let metrics = running.page("/metrics").await.1;
+    assert!(
+        metrics.contains("danube_sidecar_stranded_records{connector=\"orders\"} 0"),
+        "{metrics}"
+    );
 }

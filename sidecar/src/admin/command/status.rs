@@ -42,7 +42,26 @@ fn for_people(status: &Value) -> String {
     if !waiting.is_empty() {
         text = text + "\n" + &table(["WAITING", "FOR", "CAUSE", "REMEDY"], &waiting);
     }
+    let panicked: Vec<[String; 5]> = list(&status["panicked"]).iter().map(part).collect();
+    if !panicked.is_empty() {
+        let titles = ["PANICKED", "NAME", "PANICS", "NOW", "LAST"];
+        text = text + "\n" + &table(titles, &panicked);
+    }
+    let left: Vec<[String; 6]> = list(&status["stranded"]).iter().map(stranded).collect();
+    if !left.is_empty() {
+        let titles = ["STRANDED", "WHY", "RECORDS", "BYTES", "DEAD LETTERS", "POSITIONS"];
+        text = text + "\n" + &table(titles, &left);
+    }
     text
+}
+
+fn stranded(left: &Value) -> [String; 6] {
+    ["connector", "why", "records", "bytes", "dead_letters", "positions"]
+        .map(|field| word(&left[field]))
+}
+
+fn part(part: &Value) -> [String; 5] {
+    ["part", "name", "panics", "state", "last"].map(|field| word(&part[field]))
 }
 
 fn sink(sink: &Value) -> [String; 8] {

@@ -30,6 +30,7 @@ use crate::{
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// What a driver is made of.
+#[derive(Clone)]
 pub struct Parts {
     /// Where subscriptions and publishers come from.
     pub danube: Arc<dyn Danube>,

@@ -58,8 +58,12 @@ func sourceOpen(options SourceOptions) (*pb.SourceOpen, error) {
 		WorkerId:           options.Runtime.WorkerID,
 		MinProtocolVersion: protocolVersion,
 		MaxProtocolVersion: protocolVersion,
-		Capabilities:       []pb.Capability{pb.Capability_CAPABILITY_PROBE, pb.Capability_CAPABILITY_DRAIN},
-		Sdk:                sdkName,
+		Capabilities: []pb.Capability{
+			pb.Capability_CAPABILITY_PROBE,
+			pb.Capability_CAPABILITY_DRAIN,
+			pb.Capability_CAPABILITY_POSITION_PAGES,
+		},
+		Sdk: sdkName,
 	}
 	for _, producer := range options.Producers {
 		open.Producers = append(open.Producers, wireProducer(producer))

@@ -175,9 +175,29 @@ func openSourceWire(giveUp context.Context, r *run, open *pb.SourceOpen) (*sourc
 	if err == nil && first.GetOpened() == nil {
 		err = lost("it broke the protocol: its first frame is not `opened`")
 	}
+	if err == nil {
+		err = readPages(giveUp, wire, first.GetOpened())
+	}
 	if err != nil {
 		wire.close()
 		return nil, nil, err
 	}
 	return wire, first.GetOpened(), nil
+}
+
+// readPages adds the positions that did not fit into `opened` to it.
+func readPages(giveUp context.Context, wire *sourceWire, opened *pb.SourceOpened) error {
+	for more := opened.GetMorePositions(); more; {
+		frame, err := wire.first(giveUp)
+		if err != nil {
+			return err
+		}
+		page := frame.GetPositions()
+		if page == nil {
+			return lost("it broke the protocol: positions were to follow")
+		}
+		opened.Positions = append(opened.Positions, page.GetPositions()...)
+		more = page.GetMore()
+	}
+	return nil
 }

@@ -151,6 +151,22 @@ func TestASourceIsRestoredOnce(t *testing.T) {
 	source.is(t, "restore file:42", "poll")
 }
 
+func TestPositionsThatComeInPagesAreRestoredTogether(t *testing.T) {
+	sidecar, source := newSidecar(t), newPolled(brings(1, "a"))
+	startSource(t, source, sourceOptions(sidecar.address))
+	session, _ := sidecar.source(t)
+	place := func(name string, offset uint64) []*pb.Position {
+		return []*pb.Position{{SourcePartition: name, Offset: offset}}
+	}
+	opened := &pb.SourceOpened{SessionId: "session", Epoch: 7, ProtocolVersion: 1, Positions: place("a", 1), MorePositions: true}
+	session.send(t, &pb.SourceServiceRunResponse{Frame: &pb.SourceServiceRunResponse_Opened{Opened: opened}})
+	for _, page := range []*pb.SourcePositions{{Positions: place("b", 2), More: true}, {Positions: place("c", 3)}} {
+		session.send(t, &pb.SourceServiceRunResponse{Frame: &pb.SourceServiceRunResponse_Positions{Positions: page}})
+	}
+
+	source.until(t, "restore a:1 b:2 c:3")
+}
+
 func TestARejectedRecordIsToldByItsNumber(t *testing.T) {
 	sidecar, source := newSidecar(t), newPolled(brings(1, "a", "b"))
 	startSource(t, source, sourceOptions(sidecar.address))

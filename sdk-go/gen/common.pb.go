@@ -8,6 +8,10 @@
 //
 // Words in capitals are duties as in RFC 2119.
 //
+// Every text that a connector sends has a bound, in bytes of UTF-8. A name beyond
+// it ends the stream with INVALID_ARGUMENT (FIELD_TOO_LONG, with the field, its
+// length and the bound); codes and messages are cut at 1024 bytes instead.
+//
 // Evolution: both sides MUST ignore frames (an empty `oneof`) and fields that
 // they do not know. A new optional frame always arrives together with a new
 // Capability, and is only sent to a peer that declared it.
@@ -55,6 +59,10 @@ const (
 	// Sinks: the connector changes its window with `flow` while it runs. The
 	// sidecar takes `flow` from every sink, so declaring it only says so.
 	Capability_CAPABILITY_FLOW Capability = 4
+	// Sources: where the positions do not fit into `opened`, the sidecar sends the
+	// others in `positions`. Without it, a source whose positions do not fit is
+	// refused with FAILED_PRECONDITION (POSITIONS_TOO_LARGE).
+	Capability_CAPABILITY_POSITION_PAGES Capability = 5
 )
 
 // Enum value maps for Capability.
@@ -65,13 +73,15 @@ var (
 		2: "CAPABILITY_DRAIN",
 		3: "CAPABILITY_SCHEMA",
 		4: "CAPABILITY_FLOW",
+		5: "CAPABILITY_POSITION_PAGES",
 	}
 	Capability_value = map[string]int32{
-		"CAPABILITY_UNSPECIFIED": 0,
-		"CAPABILITY_PROBE":       1,
-		"CAPABILITY_DRAIN":       2,
-		"CAPABILITY_SCHEMA":      3,
-		"CAPABILITY_FLOW":        4,
+		"CAPABILITY_UNSPECIFIED":    0,
+		"CAPABILITY_PROBE":          1,
+		"CAPABILITY_DRAIN":          2,
+		"CAPABILITY_SCHEMA":         3,
+		"CAPABILITY_FLOW":           4,
+		"CAPABILITY_POSITION_PAGES": 5,
 	}
 )
 
@@ -300,18 +310,23 @@ func (x *RetrySettings) GetMaxBackoff() *durationpb.Duration {
 	return nil
 }
 
-// A place in the external system up to which a source has been read.
+// A place in the external system up to which a source has been read. One source's
+// positions take 32 MiB at the most, names and metadata together: beyond that none is
+// stored for a source partition that is new, nothing more is committed, and the
+// status of the source says so.
 type Position struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The independent sequence inside the external system that `offset` counts
 	// in: a file, a table, a partition, a topic. Any name that is stable across
-	// restarts.
+	// restarts, of at most 4096 bytes: a longer one ends the stream with
+	// INVALID_ARGUMENT.
 	SourcePartition string `protobuf:"bytes,1,opt,name=source_partition,json=sourcePartition,proto3" json:"source_partition,omitempty"`
 	// Where in that sequence. The sidecar stores it and never computes with it: it
 	// need not grow. Two records of one source partition SHOULD NOT have the same:
 	// the SDKs here take equal offsets for the same place.
 	Offset uint64 `protobuf:"varint,2,opt,name=offset,proto3" json:"offset,omitempty"`
-	// Whatever else the connector needs to resume there (opaque to the sidecar).
+	// Whatever else the connector needs to resume there (opaque to the sidecar), in at
+	// most 65536 bytes: more ends the stream with INVALID_ARGUMENT.
 	Metadata      *string `protobuf:"bytes,3,opt,name=metadata,proto3,oneof" json:"metadata,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -484,7 +499,7 @@ type Health struct {
 	ProbeId uint64 `protobuf:"varint,1,opt,name=probe_id,json=probeId,proto3" json:"probe_id,omitempty"`
 	// MUST be set.
 	Status Health_Status `protobuf:"varint,2,opt,name=status,proto3,enum=danube.connector.v1.Health_Status" json:"status,omitempty"`
-	// What is wrong, for the operator.
+	// What is wrong, for the operator; cut at 1024 bytes.
 	Message string `protobuf:"bytes,3,opt,name=message,proto3" json:"message,omitempty"`
 	// Whether the connector asked the external system for this answer. MUST be false
 	// where it has no health check of its own: HEALTHY then only means that it knows of
@@ -559,9 +574,9 @@ func (x *Health) GetChecked() bool {
 // committed.
 type Fault struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// A short constant in UPPER_SNAKE, for logs and filters.
+	// A short constant in UPPER_SNAKE, for logs and filters; cut at 1024 bytes.
 	Code string `protobuf:"bytes,1,opt,name=code,proto3" json:"code,omitempty"`
-	// What happened, for the operator. Never put payloads or secrets here.
+	// What happened, for the operator; cut at 1024 bytes. Never put payloads or secrets here.
 	Message       string `protobuf:"bytes,2,opt,name=message,proto3" json:"message,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -741,14 +756,15 @@ const file_danube_connector_v1_common_proto_rawDesc = "" +
 	"\amessage\x18\x02 \x01(\tR\amessage\"<\n" +
 	"\x05Drain\x123\n" +
 	"\atimeout\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\atimeout\"\t\n" +
-	"\aDrained*\x80\x01\n" +
+	"\aDrained*\x9f\x01\n" +
 	"\n" +
 	"Capability\x12\x1a\n" +
 	"\x16CAPABILITY_UNSPECIFIED\x10\x00\x12\x14\n" +
 	"\x10CAPABILITY_PROBE\x10\x01\x12\x14\n" +
 	"\x10CAPABILITY_DRAIN\x10\x02\x12\x15\n" +
 	"\x11CAPABILITY_SCHEMA\x10\x03\x12\x13\n" +
-	"\x0fCAPABILITY_FLOW\x10\x04B\xd7\x01\n" +
+	"\x0fCAPABILITY_FLOW\x10\x04\x12\x1d\n" +
+	"\x19CAPABILITY_POSITION_PAGES\x10\x05B\xd7\x01\n" +
 	"\x17com.danube.connector.v1B\vCommonProtoP\x01ZAgithub.com/danube-messaging/danube-sidecar/sdk-go/gen;connectorv1\xa2\x02\x03DCX\xaa\x02\x13Danube.Connector.V1\xca\x02\x13Danube\\Connector\\V1\xe2\x02\x1fDanube\\Connector\\V1\\GPBMetadata\xea\x02\x15Danube::Connector::V1b\x06proto3"
 
 var (

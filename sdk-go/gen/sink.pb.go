@@ -532,7 +532,8 @@ type SinkOpen struct {
 	// dead letters. MUST NOT be empty; at most 128 letters, digits, `-`, `_`, `.`.
 	Connector string `protobuf:"bytes,1,opt,name=connector,proto3" json:"connector,omitempty"`
 	// Tells the workers of one connector apart in logs and status. Empty: given by
-	// the sidecar. A second stream of the same worker id is another worker.
+	// the sidecar. A second stream of the same worker id is another worker. At most 256
+	// bytes.
 	WorkerId string `protobuf:"bytes,2,opt,name=worker_id,json=workerId,proto3" json:"worker_id,omitempty"`
 	// Lowest protocol version the connector speaks. 0 means 1.
 	MinProtocolVersion uint32 `protobuf:"varint,3,opt,name=min_protocol_version,json=minProtocolVersion,proto3" json:"min_protocol_version,omitempty"`
@@ -545,13 +546,15 @@ type SinkOpen struct {
 	// every gRPC library. A record that fits no frame becomes a dead letter of the
 	// class OVERSIZE and is never offered.
 	MaxFrameBytes uint64 `protobuf:"varint,6,opt,name=max_frame_bytes,json=maxFrameBytes,proto3" json:"max_frame_bytes,omitempty"`
-	// Name and version of the SDK, for logs ("danube-connector-sdk/0.1.0").
+	// Name and version of the SDK, for logs ("danube-connector-sdk/0.1.0"). At most
+	// 256 bytes.
 	Sdk string `protobuf:"bytes,7,opt,name=sdk,proto3" json:"sdk,omitempty"`
 	// The Danube url in the connector's own configuration, if it has one: the
-	// sidecar warns where it is not the broker it serves. It never connects there.
+	// sidecar warns where it is not the broker it serves. It never connects there. At
+	// most 1024 bytes.
 	DanubeServiceUrl string `protobuf:"bytes,8,opt,name=danube_service_url,json=danubeServiceUrl,proto3" json:"danube_service_url,omitempty"`
 	// What to consume, unless the operator's file names subscriptions. One of both
-	// MUST name at least one.
+	// MUST name at least one, and at most 1000.
 	Subscriptions []*Subscription `protobuf:"bytes,9,rep,name=subscriptions,proto3" json:"subscriptions,omitempty"`
 	// Most records that may be unresolved at this worker. 0 means 1000; `flow` with
 	// 0 pauses.
@@ -725,19 +728,20 @@ func (x *SinkOpen) GetRetry() *RetrySettings {
 // `open` for the others. Danube has no way to begin earlier.
 type Subscription struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Topic, as "/namespace/topic" of letters, digits, `-`, `_` and `.`. All its
-	// partitions are consumed. A topic that does not exist is waited for (or made,
+	// Topic, as "/namespace/topic" of letters, digits, `-`, `_` and `.`, of at most
+	// 512 bytes. All its partitions are consumed. A topic that does not exist is waited for (or made,
 	// with `[danube] create_topics`). A connector MUST NOT name a topic twice.
 	Topic string `protobuf:"bytes,1,opt,name=topic,proto3" json:"topic,omitempty"`
-	// Subscription name. Empty means the connector's name.
+	// Subscription name, of at most 256 bytes. Empty means the connector's name.
 	Subscription string `protobuf:"bytes,2,opt,name=subscription,proto3" json:"subscription,omitempty"`
 	// Unset means EXCLUSIVE. A type that the operator does not allow is refused with
 	// FAILED_PRECONDITION.
 	Type *SubscriptionType `protobuf:"varint,3,opt,name=type,proto3,enum=danube.connector.v1.SubscriptionType,oneof" json:"type,omitempty"`
-	// Consumer name. Empty means the connector's name. Danube hands the
-	// subscription to the newest consumer of a name: it MUST be unique.
+	// Consumer name, of at most 256 bytes. Empty means the connector's name. Danube
+	// hands the subscription to the newest consumer of a name: it MUST be unique.
 	ConsumerName string `protobuf:"bytes,4,opt,name=consumer_name,json=consumerName,proto3" json:"consumer_name,omitempty"`
-	// Glob patterns of routing keys; KEY_SHARED only.
+	// Glob patterns of routing keys; KEY_SHARED only. At most 100, of at most 1024
+	// bytes each.
 	KeyFilters    []string `protobuf:"bytes,5,rep,name=key_filters,json=keyFilters,proto3" json:"key_filters,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1259,7 +1263,8 @@ type SinkFailure struct {
 	// RETRY: not before this time has passed. The sidecar's backoff holds where it
 	// is longer, or where this is unset. BUSY: how long this worker gets nothing.
 	RetryAfter *durationpb.Duration `protobuf:"bytes,3,opt,name=retry_after,json=retryAfter,proto3" json:"retry_after,omitempty"`
-	// A short constant in UPPER_SNAKE, for logs and dead letters (`x-failure-code`).
+	// A short constant in UPPER_SNAKE, for logs and dead letters (`x-failure-code`,
+	// cut at 1 KiB).
 	Code string `protobuf:"bytes,4,opt,name=code,proto3" json:"code,omitempty"`
 	// What happened, for the operator: in logs and dead letters (`x-failure-reason`,
 	// cut at 1 KiB). Never put payloads or secrets here.

@@ -186,6 +186,7 @@ type SourceServiceRunResponse struct {
 	//	*SourceServiceRunResponse_Rejected
 	//	*SourceServiceRunResponse_Probe
 	//	*SourceServiceRunResponse_Drain
+	//	*SourceServiceRunResponse_Positions
 	Frame         isSourceServiceRunResponse_Frame `protobuf_oneof:"frame"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -282,6 +283,15 @@ func (x *SourceServiceRunResponse) GetDrain() *Drain {
 	return nil
 }
 
+func (x *SourceServiceRunResponse) GetPositions() *SourcePositions {
+	if x != nil {
+		if x, ok := x.Frame.(*SourceServiceRunResponse_Positions); ok {
+			return x.Positions
+		}
+	}
+	return nil
+}
+
 type isSourceServiceRunResponse_Frame interface {
 	isSourceServiceRunResponse_Frame()
 }
@@ -317,6 +327,12 @@ type SourceServiceRunResponse_Drain struct {
 	Drain *Drain `protobuf:"bytes,6,opt,name=drain,proto3,oneof"`
 }
 
+type SourceServiceRunResponse_Positions struct {
+	// The positions that did not fit into `opened`. Needs
+	// CAPABILITY_POSITION_PAGES.
+	Positions *SourcePositions `protobuf:"bytes,7,opt,name=positions,proto3,oneof"`
+}
+
 func (*SourceServiceRunResponse_Opened) isSourceServiceRunResponse_Frame() {}
 
 func (*SourceServiceRunResponse_Demand) isSourceServiceRunResponse_Frame() {}
@@ -329,6 +345,8 @@ func (*SourceServiceRunResponse_Probe) isSourceServiceRunResponse_Frame() {}
 
 func (*SourceServiceRunResponse_Drain) isSourceServiceRunResponse_Frame() {}
 
+func (*SourceServiceRunResponse_Positions) isSourceServiceRunResponse_Frame() {}
+
 // Introduces a source. Only `connector` is required; the operator's file wins
 // over everything that is proposed here.
 type SourceOpen struct {
@@ -336,7 +354,8 @@ type SourceOpen struct {
 	// The connector's name: the sidecar's key for configuration, positions and
 	// metrics. MUST NOT be empty; at most 128 letters, digits, `-`, `_`, `.`.
 	Connector string `protobuf:"bytes,1,opt,name=connector,proto3" json:"connector,omitempty"`
-	// Tells processes apart in logs and status. Empty: given by the sidecar.
+	// Tells processes apart in logs and status. Empty: given by the sidecar. At most
+	// 256 bytes.
 	WorkerId string `protobuf:"bytes,2,opt,name=worker_id,json=workerId,proto3" json:"worker_id,omitempty"`
 	// Lowest protocol version the connector speaks. 0 means 1.
 	MinProtocolVersion uint32 `protobuf:"varint,3,opt,name=min_protocol_version,json=minProtocolVersion,proto3" json:"min_protocol_version,omitempty"`
@@ -345,16 +364,18 @@ type SourceOpen struct {
 	// Optional frames the connector understands. Unknown ones are ignored.
 	Capabilities []Capability `protobuf:"varint,5,rep,packed,name=capabilities,proto3,enum=danube.connector.v1.Capability" json:"capabilities,omitempty"`
 	// Largest encoded frame, in bytes, that the connector accepts. 0 means 4 MiB.
-	// What a source is sent is small.
+	// Positions are what may need it: see CAPABILITY_POSITION_PAGES.
 	MaxFrameBytes uint64 `protobuf:"varint,6,opt,name=max_frame_bytes,json=maxFrameBytes,proto3" json:"max_frame_bytes,omitempty"`
-	// Name and version of the SDK, for logs ("danube-connector-sdk/0.1.0").
+	// Name and version of the SDK, for logs ("danube-connector-sdk/0.1.0"). At most
+	// 256 bytes.
 	Sdk string `protobuf:"bytes,7,opt,name=sdk,proto3" json:"sdk,omitempty"`
 	// The Danube url in the connector's own configuration, if it has one: the
-	// sidecar warns where it is not the broker it serves. It never connects there.
+	// sidecar warns where it is not the broker it serves. It never connects there. At
+	// most 1024 bytes.
 	DanubeServiceUrl string `protobuf:"bytes,8,opt,name=danube_service_url,json=danubeServiceUrl,proto3" json:"danube_service_url,omitempty"`
 	// Topics that the connector publishes to, unless the operator's file names
-	// producers. One of both MUST name at least one. A record for any other topic is
-	// rejected.
+	// producers. One of both MUST name at least one, and at most 1000. A record for any
+	// other topic is rejected.
 	Producers     []*Producer `protobuf:"bytes,9,rep,name=producers,proto3" json:"producers,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -456,8 +477,8 @@ func (x *SourceOpen) GetProducers() []*Producer {
 // A Danube topic to publish to.
 type Producer struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Topic, as "/namespace/topic" of letters, digits, `-`, `_` and `.`. It is
-	// created where it does not exist; its namespace is not.
+	// Topic, as "/namespace/topic" of letters, digits, `-`, `_` and `.`, of at most
+	// 512 bytes. It is created where it does not exist; its namespace is not.
 	Topic string `protobuf:"bytes,1,opt,name=topic,proto3" json:"topic,omitempty"`
 	// Number of partitions; 0 means a topic without partitions. Records are spread
 	// by the hash of their key, else of their source partition; those without either
@@ -467,7 +488,7 @@ type Producer struct {
 	// Without it delivery is at most once.
 	Reliable *bool `protobuf:"varint,3,opt,name=reliable,proto3,oneof" json:"reliable,omitempty"`
 	// Schema subject of Danube's registry; its latest version is attached to each
-	// message. Empty means none.
+	// message. Empty means none. At most 512 bytes.
 	SchemaSubject string `protobuf:"bytes,4,opt,name=schema_subject,json=schemaSubject,proto3" json:"schema_subject,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -553,6 +574,9 @@ type SourceOpened struct {
 	// published twice or lost. Without a data directory or an object store, they last
 	// as long as the sidecar.
 	Positions []*Position `protobuf:"bytes,7,rep,name=positions,proto3" json:"positions,omitempty"`
+	// Whether `positions` follows, at once: these are not all. Only with
+	// CAPABILITY_POSITION_PAGES; the connector MUST NOT resume before it has all.
+	MorePositions bool `protobuf:"varint,9,opt,name=more_positions,json=morePositions,proto3" json:"more_positions,omitempty"`
 	// The worker id in force.
 	WorkerId      string `protobuf:"bytes,8,opt,name=worker_id,json=workerId,proto3" json:"worker_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -638,11 +662,73 @@ func (x *SourceOpened) GetPositions() []*Position {
 	return nil
 }
 
+func (x *SourceOpened) GetMorePositions() bool {
+	if x != nil {
+		return x.MorePositions
+	}
+	return false
+}
+
 func (x *SourceOpened) GetWorkerId() string {
 	if x != nil {
 		return x.WorkerId
 	}
 	return ""
+}
+
+// Positions that did not fit into the frame before: `opened`, or another of these.
+type SourcePositions struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Never empty; no source partition comes twice.
+	Positions []*Position `protobuf:"bytes,1,rep,name=positions,proto3" json:"positions,omitempty"`
+	// Whether another one follows, at once.
+	More          bool `protobuf:"varint,2,opt,name=more,proto3" json:"more,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SourcePositions) Reset() {
+	*x = SourcePositions{}
+	mi := &file_danube_connector_v1_source_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SourcePositions) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SourcePositions) ProtoMessage() {}
+
+func (x *SourcePositions) ProtoReflect() protoreflect.Message {
+	mi := &file_danube_connector_v1_source_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SourcePositions.ProtoReflect.Descriptor instead.
+func (*SourcePositions) Descriptor() ([]byte, []int) {
+	return file_danube_connector_v1_source_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *SourcePositions) GetPositions() []*Position {
+	if x != nil {
+		return x.Positions
+	}
+	return nil
+}
+
+func (x *SourcePositions) GetMore() bool {
+	if x != nil {
+		return x.More
+	}
+	return false
 }
 
 // Records to publish. Order is kept within a lane: the records of one topic that
@@ -664,7 +750,7 @@ type SourceRecords struct {
 
 func (x *SourceRecords) Reset() {
 	*x = SourceRecords{}
-	mi := &file_danube_connector_v1_source_proto_msgTypes[5]
+	mi := &file_danube_connector_v1_source_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -676,7 +762,7 @@ func (x *SourceRecords) String() string {
 func (*SourceRecords) ProtoMessage() {}
 
 func (x *SourceRecords) ProtoReflect() protoreflect.Message {
-	mi := &file_danube_connector_v1_source_proto_msgTypes[5]
+	mi := &file_danube_connector_v1_source_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -689,7 +775,7 @@ func (x *SourceRecords) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SourceRecords.ProtoReflect.Descriptor instead.
 func (*SourceRecords) Descriptor() ([]byte, []int) {
-	return file_danube_connector_v1_source_proto_rawDescGZIP(), []int{5}
+	return file_danube_connector_v1_source_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *SourceRecords) GetFirstNumber() uint64 {
@@ -731,7 +817,7 @@ type SourceRecord struct {
 
 func (x *SourceRecord) Reset() {
 	*x = SourceRecord{}
-	mi := &file_danube_connector_v1_source_proto_msgTypes[6]
+	mi := &file_danube_connector_v1_source_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -743,7 +829,7 @@ func (x *SourceRecord) String() string {
 func (*SourceRecord) ProtoMessage() {}
 
 func (x *SourceRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_danube_connector_v1_source_proto_msgTypes[6]
+	mi := &file_danube_connector_v1_source_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -756,7 +842,7 @@ func (x *SourceRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SourceRecord.ProtoReflect.Descriptor instead.
 func (*SourceRecord) Descriptor() ([]byte, []int) {
-	return file_danube_connector_v1_source_proto_rawDescGZIP(), []int{6}
+	return file_danube_connector_v1_source_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *SourceRecord) GetTopic() string {
@@ -811,7 +897,7 @@ type SourceDemand struct {
 
 func (x *SourceDemand) Reset() {
 	*x = SourceDemand{}
-	mi := &file_danube_connector_v1_source_proto_msgTypes[7]
+	mi := &file_danube_connector_v1_source_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -823,7 +909,7 @@ func (x *SourceDemand) String() string {
 func (*SourceDemand) ProtoMessage() {}
 
 func (x *SourceDemand) ProtoReflect() protoreflect.Message {
-	mi := &file_danube_connector_v1_source_proto_msgTypes[7]
+	mi := &file_danube_connector_v1_source_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -836,7 +922,7 @@ func (x *SourceDemand) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SourceDemand.ProtoReflect.Descriptor instead.
 func (*SourceDemand) Descriptor() ([]byte, []int) {
-	return file_danube_connector_v1_source_proto_rawDescGZIP(), []int{7}
+	return file_danube_connector_v1_source_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *SourceDemand) GetRecords() uint64 {
@@ -865,7 +951,7 @@ type SourceCommitted struct {
 
 func (x *SourceCommitted) Reset() {
 	*x = SourceCommitted{}
-	mi := &file_danube_connector_v1_source_proto_msgTypes[8]
+	mi := &file_danube_connector_v1_source_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -877,7 +963,7 @@ func (x *SourceCommitted) String() string {
 func (*SourceCommitted) ProtoMessage() {}
 
 func (x *SourceCommitted) ProtoReflect() protoreflect.Message {
-	mi := &file_danube_connector_v1_source_proto_msgTypes[8]
+	mi := &file_danube_connector_v1_source_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -890,7 +976,7 @@ func (x *SourceCommitted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SourceCommitted.ProtoReflect.Descriptor instead.
 func (*SourceCommitted) Descriptor() ([]byte, []int) {
-	return file_danube_connector_v1_source_proto_rawDescGZIP(), []int{8}
+	return file_danube_connector_v1_source_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *SourceCommitted) GetNumber() uint64 {
@@ -923,7 +1009,7 @@ type SourceRejected struct {
 
 func (x *SourceRejected) Reset() {
 	*x = SourceRejected{}
-	mi := &file_danube_connector_v1_source_proto_msgTypes[9]
+	mi := &file_danube_connector_v1_source_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -935,7 +1021,7 @@ func (x *SourceRejected) String() string {
 func (*SourceRejected) ProtoMessage() {}
 
 func (x *SourceRejected) ProtoReflect() protoreflect.Message {
-	mi := &file_danube_connector_v1_source_proto_msgTypes[9]
+	mi := &file_danube_connector_v1_source_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -948,7 +1034,7 @@ func (x *SourceRejected) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SourceRejected.ProtoReflect.Descriptor instead.
 func (*SourceRejected) Descriptor() ([]byte, []int) {
-	return file_danube_connector_v1_source_proto_rawDescGZIP(), []int{9}
+	return file_danube_connector_v1_source_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *SourceRejected) GetNumber() uint64 {
@@ -983,14 +1069,15 @@ const file_danube_connector_v1_source_proto_rawDesc = "" +
 	"\x06health\x18\x03 \x01(\v2\x1b.danube.connector.v1.HealthH\x00R\x06health\x122\n" +
 	"\x05fault\x18\x04 \x01(\v2\x1a.danube.connector.v1.FaultH\x00R\x05fault\x128\n" +
 	"\adrained\x18\x05 \x01(\v2\x1c.danube.connector.v1.DrainedH\x00R\adrainedB\a\n" +
-	"\x05frame\"\x8e\x03\n" +
+	"\x05frame\"\xd4\x03\n" +
 	"\x18SourceServiceRunResponse\x12;\n" +
 	"\x06opened\x18\x01 \x01(\v2!.danube.connector.v1.SourceOpenedH\x00R\x06opened\x12;\n" +
 	"\x06demand\x18\x02 \x01(\v2!.danube.connector.v1.SourceDemandH\x00R\x06demand\x12D\n" +
 	"\tcommitted\x18\x03 \x01(\v2$.danube.connector.v1.SourceCommittedH\x00R\tcommitted\x12A\n" +
 	"\brejected\x18\x04 \x01(\v2#.danube.connector.v1.SourceRejectedH\x00R\brejected\x122\n" +
 	"\x05probe\x18\x05 \x01(\v2\x1a.danube.connector.v1.ProbeH\x00R\x05probe\x122\n" +
-	"\x05drain\x18\x06 \x01(\v2\x1a.danube.connector.v1.DrainH\x00R\x05drainB\a\n" +
+	"\x05drain\x18\x06 \x01(\v2\x1a.danube.connector.v1.DrainH\x00R\x05drain\x12D\n" +
+	"\tpositions\x18\a \x01(\v2$.danube.connector.v1.SourcePositionsH\x00R\tpositionsB\a\n" +
 	"\x05frame\"\x95\x03\n" +
 	"\n" +
 	"SourceOpen\x12\x1c\n" +
@@ -1010,7 +1097,7 @@ const file_danube_connector_v1_source_proto_rawDesc = "" +
 	"partitions\x12\x1f\n" +
 	"\breliable\x18\x03 \x01(\bH\x00R\breliable\x88\x01\x01\x12%\n" +
 	"\x0eschema_subject\x18\x04 \x01(\tR\rschemaSubjectB\v\n" +
-	"\t_reliable\"\xdf\x02\n" +
+	"\t_reliable\"\x86\x03\n" +
 	"\fSourceOpened\x12\x1d\n" +
 	"\n" +
 	"session_id\x18\x01 \x01(\tR\tsessionId\x12\x14\n" +
@@ -1019,8 +1106,12 @@ const file_danube_connector_v1_source_proto_rawDesc = "" +
 	"\x06limits\x18\x04 \x01(\v2\x1b.danube.connector.v1.LimitsR\x06limits\x12;\n" +
 	"\tproducers\x18\x05 \x03(\v2\x1d.danube.connector.v1.ProducerR\tproducers\x12#\n" +
 	"\rsettings_json\x18\x06 \x01(\tR\fsettingsJson\x12;\n" +
-	"\tpositions\x18\a \x03(\v2\x1d.danube.connector.v1.PositionR\tpositions\x12\x1b\n" +
-	"\tworker_id\x18\b \x01(\tR\bworkerId\"o\n" +
+	"\tpositions\x18\a \x03(\v2\x1d.danube.connector.v1.PositionR\tpositions\x12%\n" +
+	"\x0emore_positions\x18\t \x01(\bR\rmorePositions\x12\x1b\n" +
+	"\tworker_id\x18\b \x01(\tR\bworkerId\"b\n" +
+	"\x0fSourcePositions\x12;\n" +
+	"\tpositions\x18\x01 \x03(\v2\x1d.danube.connector.v1.PositionR\tpositions\x12\x12\n" +
+	"\x04more\x18\x02 \x01(\bR\x04more\"o\n" +
 	"\rSourceRecords\x12!\n" +
 	"\ffirst_number\x18\x01 \x01(\x04R\vfirstNumber\x12;\n" +
 	"\arecords\x18\x02 \x03(\v2!.danube.connector.v1.SourceRecordR\arecords\"\xaa\x02\n" +
@@ -1061,55 +1152,58 @@ func file_danube_connector_v1_source_proto_rawDescGZIP() []byte {
 	return file_danube_connector_v1_source_proto_rawDescData
 }
 
-var file_danube_connector_v1_source_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
+var file_danube_connector_v1_source_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
 var file_danube_connector_v1_source_proto_goTypes = []any{
 	(*SourceServiceRunRequest)(nil),  // 0: danube.connector.v1.SourceServiceRunRequest
 	(*SourceServiceRunResponse)(nil), // 1: danube.connector.v1.SourceServiceRunResponse
 	(*SourceOpen)(nil),               // 2: danube.connector.v1.SourceOpen
 	(*Producer)(nil),                 // 3: danube.connector.v1.Producer
 	(*SourceOpened)(nil),             // 4: danube.connector.v1.SourceOpened
-	(*SourceRecords)(nil),            // 5: danube.connector.v1.SourceRecords
-	(*SourceRecord)(nil),             // 6: danube.connector.v1.SourceRecord
-	(*SourceDemand)(nil),             // 7: danube.connector.v1.SourceDemand
-	(*SourceCommitted)(nil),          // 8: danube.connector.v1.SourceCommitted
-	(*SourceRejected)(nil),           // 9: danube.connector.v1.SourceRejected
-	nil,                              // 10: danube.connector.v1.SourceRecord.AttributesEntry
-	(*Health)(nil),                   // 11: danube.connector.v1.Health
-	(*Fault)(nil),                    // 12: danube.connector.v1.Fault
-	(*Drained)(nil),                  // 13: danube.connector.v1.Drained
-	(*Probe)(nil),                    // 14: danube.connector.v1.Probe
-	(*Drain)(nil),                    // 15: danube.connector.v1.Drain
-	(Capability)(0),                  // 16: danube.connector.v1.Capability
-	(*Limits)(nil),                   // 17: danube.connector.v1.Limits
-	(*Position)(nil),                 // 18: danube.connector.v1.Position
+	(*SourcePositions)(nil),          // 5: danube.connector.v1.SourcePositions
+	(*SourceRecords)(nil),            // 6: danube.connector.v1.SourceRecords
+	(*SourceRecord)(nil),             // 7: danube.connector.v1.SourceRecord
+	(*SourceDemand)(nil),             // 8: danube.connector.v1.SourceDemand
+	(*SourceCommitted)(nil),          // 9: danube.connector.v1.SourceCommitted
+	(*SourceRejected)(nil),           // 10: danube.connector.v1.SourceRejected
+	nil,                              // 11: danube.connector.v1.SourceRecord.AttributesEntry
+	(*Health)(nil),                   // 12: danube.connector.v1.Health
+	(*Fault)(nil),                    // 13: danube.connector.v1.Fault
+	(*Drained)(nil),                  // 14: danube.connector.v1.Drained
+	(*Probe)(nil),                    // 15: danube.connector.v1.Probe
+	(*Drain)(nil),                    // 16: danube.connector.v1.Drain
+	(Capability)(0),                  // 17: danube.connector.v1.Capability
+	(*Limits)(nil),                   // 18: danube.connector.v1.Limits
+	(*Position)(nil),                 // 19: danube.connector.v1.Position
 }
 var file_danube_connector_v1_source_proto_depIdxs = []int32{
 	2,  // 0: danube.connector.v1.SourceServiceRunRequest.open:type_name -> danube.connector.v1.SourceOpen
-	5,  // 1: danube.connector.v1.SourceServiceRunRequest.records:type_name -> danube.connector.v1.SourceRecords
-	11, // 2: danube.connector.v1.SourceServiceRunRequest.health:type_name -> danube.connector.v1.Health
-	12, // 3: danube.connector.v1.SourceServiceRunRequest.fault:type_name -> danube.connector.v1.Fault
-	13, // 4: danube.connector.v1.SourceServiceRunRequest.drained:type_name -> danube.connector.v1.Drained
+	6,  // 1: danube.connector.v1.SourceServiceRunRequest.records:type_name -> danube.connector.v1.SourceRecords
+	12, // 2: danube.connector.v1.SourceServiceRunRequest.health:type_name -> danube.connector.v1.Health
+	13, // 3: danube.connector.v1.SourceServiceRunRequest.fault:type_name -> danube.connector.v1.Fault
+	14, // 4: danube.connector.v1.SourceServiceRunRequest.drained:type_name -> danube.connector.v1.Drained
 	4,  // 5: danube.connector.v1.SourceServiceRunResponse.opened:type_name -> danube.connector.v1.SourceOpened
-	7,  // 6: danube.connector.v1.SourceServiceRunResponse.demand:type_name -> danube.connector.v1.SourceDemand
-	8,  // 7: danube.connector.v1.SourceServiceRunResponse.committed:type_name -> danube.connector.v1.SourceCommitted
-	9,  // 8: danube.connector.v1.SourceServiceRunResponse.rejected:type_name -> danube.connector.v1.SourceRejected
-	14, // 9: danube.connector.v1.SourceServiceRunResponse.probe:type_name -> danube.connector.v1.Probe
-	15, // 10: danube.connector.v1.SourceServiceRunResponse.drain:type_name -> danube.connector.v1.Drain
-	16, // 11: danube.connector.v1.SourceOpen.capabilities:type_name -> danube.connector.v1.Capability
-	3,  // 12: danube.connector.v1.SourceOpen.producers:type_name -> danube.connector.v1.Producer
-	17, // 13: danube.connector.v1.SourceOpened.limits:type_name -> danube.connector.v1.Limits
-	3,  // 14: danube.connector.v1.SourceOpened.producers:type_name -> danube.connector.v1.Producer
-	18, // 15: danube.connector.v1.SourceOpened.positions:type_name -> danube.connector.v1.Position
-	6,  // 16: danube.connector.v1.SourceRecords.records:type_name -> danube.connector.v1.SourceRecord
-	10, // 17: danube.connector.v1.SourceRecord.attributes:type_name -> danube.connector.v1.SourceRecord.AttributesEntry
-	18, // 18: danube.connector.v1.SourceRecord.position:type_name -> danube.connector.v1.Position
-	0,  // 19: danube.connector.v1.SourceService.Run:input_type -> danube.connector.v1.SourceServiceRunRequest
-	1,  // 20: danube.connector.v1.SourceService.Run:output_type -> danube.connector.v1.SourceServiceRunResponse
-	20, // [20:21] is the sub-list for method output_type
-	19, // [19:20] is the sub-list for method input_type
-	19, // [19:19] is the sub-list for extension type_name
-	19, // [19:19] is the sub-list for extension extendee
-	0,  // [0:19] is the sub-list for field type_name
+	8,  // 6: danube.connector.v1.SourceServiceRunResponse.demand:type_name -> danube.connector.v1.SourceDemand
+	9,  // 7: danube.connector.v1.SourceServiceRunResponse.committed:type_name -> danube.connector.v1.SourceCommitted
+	10, // 8: danube.connector.v1.SourceServiceRunResponse.rejected:type_name -> danube.connector.v1.SourceRejected
+	15, // 9: danube.connector.v1.SourceServiceRunResponse.probe:type_name -> danube.connector.v1.Probe
+	16, // 10: danube.connector.v1.SourceServiceRunResponse.drain:type_name -> danube.connector.v1.Drain
+	5,  // 11: danube.connector.v1.SourceServiceRunResponse.positions:type_name -> danube.connector.v1.SourcePositions
+	17, // 12: danube.connector.v1.SourceOpen.capabilities:type_name -> danube.connector.v1.Capability
+	3,  // 13: danube.connector.v1.SourceOpen.producers:type_name -> danube.connector.v1.Producer
+	18, // 14: danube.connector.v1.SourceOpened.limits:type_name -> danube.connector.v1.Limits
+	3,  // 15: danube.connector.v1.SourceOpened.producers:type_name -> danube.connector.v1.Producer
+	19, // 16: danube.connector.v1.SourceOpened.positions:type_name -> danube.connector.v1.Position
+	19, // 17: danube.connector.v1.SourcePositions.positions:type_name -> danube.connector.v1.Position
+	7,  // 18: danube.connector.v1.SourceRecords.records:type_name -> danube.connector.v1.SourceRecord
+	11, // 19: danube.connector.v1.SourceRecord.attributes:type_name -> danube.connector.v1.SourceRecord.AttributesEntry
+	19, // 20: danube.connector.v1.SourceRecord.position:type_name -> danube.connector.v1.Position
+	0,  // 21: danube.connector.v1.SourceService.Run:input_type -> danube.connector.v1.SourceServiceRunRequest
+	1,  // 22: danube.connector.v1.SourceService.Run:output_type -> danube.connector.v1.SourceServiceRunResponse
+	22, // [22:23] is the sub-list for method output_type
+	21, // [21:22] is the sub-list for method input_type
+	21, // [21:21] is the sub-list for extension type_name
+	21, // [21:21] is the sub-list for extension extendee
+	0,  // [0:21] is the sub-list for field type_name
 }
 
 func init() { file_danube_connector_v1_source_proto_init() }
@@ -1132,16 +1226,17 @@ func file_danube_connector_v1_source_proto_init() {
 		(*SourceServiceRunResponse_Rejected)(nil),
 		(*SourceServiceRunResponse_Probe)(nil),
 		(*SourceServiceRunResponse_Drain)(nil),
+		(*SourceServiceRunResponse_Positions)(nil),
 	}
 	file_danube_connector_v1_source_proto_msgTypes[3].OneofWrappers = []any{}
-	file_danube_connector_v1_source_proto_msgTypes[6].OneofWrappers = []any{}
+	file_danube_connector_v1_source_proto_msgTypes[7].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_danube_connector_v1_source_proto_rawDesc), len(file_danube_connector_v1_source_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   11,
+			NumMessages:   12,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -18,7 +18,24 @@ async def test_open_names_the_producers():
         opened = (await sidecar.session()).open
     assert (opened.connector, opened.producers[0].topic, opened.producers[0].partitions) == ("tested", TOPIC, 3)
     assert not opened.producers[0].HasField("reliable")
-    assert list(opened.capabilities) == [common.CAPABILITY_PROBE, common.CAPABILITY_DRAIN]
+    assert list(opened.capabilities) == [
+        common.CAPABILITY_PROBE,
+        common.CAPABILITY_DRAIN,
+        common.CAPABILITY_POSITION_PAGES,
+    ]
+
+
+@scenario
+async def test_positions_that_come_in_pages_are_restored_together():
+    source = Polled()
+    places = [common.Position(source_partition=name, offset=n) for n, name in enumerate("abc")]
+    async with ScriptedSidecar() as sidecar, running(source, sidecar):
+        session = await sidecar.open(positions=places[:1], more_positions=True)
+        await session.send(positions=wire.SourcePositions(positions=places[1:2], more=True))
+        await session.send(positions=wire.SourcePositions(positions=places[2:]))
+        await session.demand(1)
+        await source.journal.until("empty poll")
+    assert {name: place.offset for name, place in source.positions.items()} == {"a": 0, "b": 1, "c": 2}
 
 
 @scenario

@@ -16,10 +16,7 @@ use metrics::counter;
 use tokio::time::timeout;
 use tracing::warn;
 
-use crate::{clock::now, config::Connector, danube::Danube};
-
-/// Longest `x-failure-reason`, in bytes.
-const MAX_REASON: usize = 1024;
+use crate::{bounds::cut, clock::now, config::Connector, danube::Danube};
 
 /// Waits before a dead letter that was not accepted is tried again.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
@@ -186,7 +183,7 @@ fn outbound(letter: &DeadLetter, connector: &str) -> Outbound {
         ("x-original-topic-offset", identity.offset.to_string()),
         ("x-failure-class", letter.class.as_str().to_owned()),
         ("x-failure-code", letter.code.clone()),
-        ("x-failure-reason", shortened(&letter.reason)),
+        ("x-failure-reason", cut(letter.reason.clone())),
         ("x-delivery-attempt", letter.attempt.to_string()),
         ("x-first-failure-time", unix_millis(letter.first_failure).to_string()),
         ("x-connector", connector.to_owned()),
@@ -236,14 +233,6 @@ fn without_payload(message: &Outbound) -> Outbound {
     Outbound { payload: bytes::Bytes::new(), attributes, ..message.clone() }
 }
 
-fn shortened(reason: &str) -> String {
-    let mut end = reason.len().min(MAX_REASON);
-    while !reason.is_char_boundary(end) {
-        end -= 1;
-    }
-    reason[..end].to_owned()
-}
-
 fn unix_millis(moment: Instant) -> u128 {
     let then = SystemTime::now() - now().saturating_duration_since(moment);
     then.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis())
@@ -259,6 +248,7 @@ mod tests {
     };
 
     use super::*;
+    use crate::bounds::MESSAGE;
 
     fn letter() -> DeadLetter {
         let identity = Identity {
@@ -284,7 +274,7 @@ mod tests {
             record: Arc::new(record),
             class: FailureClass::Reject,
             code: "BAD".to_owned(),
-            reason: "é".repeat(MAX_REASON),
+            reason: "é".repeat(MESSAGE),
             attempt: 2,
             first_failure: Instant::now(),
         }
@@ -351,6 +341,6 @@ mod tests {
     #[test]
     fn a_long_reason_is_cut_at_a_character() {
         let reason = attribute(&outbound(&letter(), "orders"), "x-failure-reason").remove(0);
-        assert!(reason.len() <= MAX_REASON && reason.chars().all(|c| c == 'é'));
+        assert!(reason.len() <= MESSAGE && reason.chars().all(|c| c == 'é'));
     }
 }

@@ -8,6 +8,7 @@
 
 pub mod admin;
 pub mod app;
+pub mod bounds;
 pub mod child;
 pub mod cli;
 mod clock;
@@ -30,6 +31,8 @@ pub mod session;
 pub mod signals;
 pub mod sink;
 pub mod source;
+pub mod stranded;
 pub mod summary;
+pub mod vitals;
 mod waiting;
 mod watch;

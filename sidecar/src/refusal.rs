@@ -3,7 +3,7 @@
 use danube_sidecar_core::{dispatch, publish};
 use danube_sidecar_store::{CheckpointError, StoreError};
 
-use crate::config::TopicName;
+use crate::{bounds::TooLong, config::TopicName};
 
 /// Why a session ends: each names what was wrong, and what was expected.
 #[derive(Debug, thiserror::Error)]
@@ -31,6 +31,47 @@ pub enum Refusal {
         field: &'static str,
         /// What is wrong with it, and what is expected.
         problem: String,
+    },
+    /// A text is too long. It is not repeated.
+    #[error("`{field}` {problem}")]
+    TooLong {
+        /// Path of the field.
+        field: &'static str,
+        /// Its length, and the bound.
+        problem: TooLong,
+    },
+    /// The positions of a source do not fit into what its connector accepts.
+    #[error(
+        "source `{connector}` has {count} positions of {bytes} bytes together, its largest one of \
+         {largest}, and its connector accepts {limit} bytes in a frame and {pages}: use an SDK \
+         that takes positions in pages (CAPABILITY_POSITION_PAGES), raise `open.max_frame_bytes`, \
+         or forget source partitions that are no more with `danube-sidecar checkpoint reset \
+         {connector} --partition NAME`"
+    )]
+    PositionsTooLarge {
+        /// The connector.
+        connector: String,
+        /// How many there are.
+        count: usize,
+        /// Their encoded size.
+        bytes: usize,
+        /// The encoded size of the largest one.
+        largest: usize,
+        /// Largest frame.
+        limit: usize,
+        /// `no pages` or `pages`.
+        pages: &'static str,
+    },
+    /// What `opened` has to say does not fit into one frame.
+    #[error(
+        "`opened` needs {bytes} bytes, and the connector accepts {limit} in a frame: make the \
+         connector's settings smaller, or raise `open.max_frame_bytes`"
+    )]
+    OpenedTooLarge {
+        /// Its encoded size.
+        bytes: usize,
+        /// Largest frame.
+        limit: usize,
     },
     /// Results or records break the protocol.
     #[error(transparent)]
@@ -152,6 +193,9 @@ pub enum Refusal {
     /// The sidecar stops.
     #[error("the sidecar is shutting down: dial again")]
     ShuttingDown,
+    /// A fault of the sidecar ended what served this session.
+    #[error("a fault in the sidecar ended this session: dial again, and see its log")]
+    Failed,
     /// The sidecar cannot keep its promises.
     #[error("the sidecar's store failed: {0}")]
     Store(#[from] StoreError),
@@ -168,6 +212,9 @@ impl Refusal {
             Self::OpenMissing { .. } => "OPEN_MISSING",
             Self::OpenedTwice => "OPENED_TWICE",
             Self::InvalidField { .. } => "INVALID_FIELD",
+            Self::TooLong { .. } => "FIELD_TOO_LONG",
+            Self::PositionsTooLarge { .. } => "POSITIONS_TOO_LARGE",
+            Self::OpenedTooLarge { .. } => "OPENED_TOO_LARGE",
             Self::Results(dispatch::Violation::NeverIssued { .. }) => "DELIVERY_ID_NEVER_ISSUED",
             Self::Results(dispatch::Violation::Reversed { .. }) => "DELIVERY_RANGE_REVERSED",
             Self::Records(publish::Violation::Empty) => "RECORDS_EMPTY",
@@ -186,6 +233,7 @@ impl Refusal {
             Self::Superseded { .. } => "SUPERSEDED",
             Self::ResultTimeout { .. } => "RESULT_TIMEOUT",
             Self::ShuttingDown => "SHUTTING_DOWN",
+            Self::Failed => "SIDECAR_FAILED",
             Self::Store(_) => "STORE_FAILED",
             Self::Checkpoints(_) => "CHECKPOINTS_FAILED",
         }

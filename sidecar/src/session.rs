@@ -18,6 +18,8 @@ pub struct Capabilities {
     pub drain: bool,
     /// It wants schemas.
     pub schema: bool,
+    /// It takes positions in pages.
+    pub position_pages: bool,
 }
 
 /// Who is calling.

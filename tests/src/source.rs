@@ -37,6 +37,25 @@ impl SourceSession {
         topic: &str,
         capabilities: &[Capability],
     ) -> (Self, SourceOpened) {
+        match Self::try_open(sidecar, connector, topic, capabilities).await {
+            Ok(opened) => opened,
+            Err(refusal) => panic!("expected `opened`, got {refusal:?}"),
+        }
+    }
+
+    /// The same, where the sidecar may refuse.
+    ///
+    /// # Errors
+    /// The status that ended the stream.
+    ///
+    /// # Panics
+    /// When something else than `opened` comes.
+    pub async fn try_open(
+        sidecar: &Sidecar,
+        connector: &str,
+        topic: &str,
+        capabilities: &[Capability],
+    ) -> Result<(Self, SourceOpened), Status> {
         let mut client = SourceServiceClient::new(sidecar.channel().await);
         let (requests, outgoing) = mpsc::channel(64);
         let responses = client.run(ReceiverStream::new(outgoing)).await.expect("a stream");
@@ -49,8 +68,8 @@ impl SourceSession {
             ..SourceOpen::default()
         };
         session.send(Out::Open(open)).await;
-        match session.next().await {
-            Ok(Some(In::Opened(opened))) => (session, opened),
+        match session.next().await? {
+            Some(In::Opened(opened)) => Ok((session, opened)),
             other => panic!("expected `opened`, got {other:?}"),
         }
     }

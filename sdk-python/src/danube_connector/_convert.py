@@ -34,10 +34,12 @@ def sink_open(name: str, options: SinkOptions) -> Any:
 
 def source_open(name: str, options: SourceOptions) -> Any:
     """The first frame of a source."""
-    return _wire.source.SourceOpen(
+    frame = _wire.source.SourceOpen(
         **_introduction(name, options.get("worker_id", "")),
         producers=[_producer(each) for each in options.get("producers", ())],
     )
+    frame.capabilities.append(_wire.common.CAPABILITY_POSITION_PAGES)
+    return frame
 
 
 def _introduction(name: str, worker_id: str) -> Dict[str, Any]:

@@ -14,7 +14,7 @@ from ._health import HealthCheck, fault
 from ._notices import Notices
 from ._outbox import Entry, Outbox
 from ._reader import Reader
-from ._session import FAREWELL_TIMEOUT, SOURCE, Session
+from ._session import FAREWELL_TIMEOUT, OPENED_TIMEOUT, SOURCE, Session, SessionLost
 from ._stream import Stream
 from .errors import RecordRejected, RecordTooLarge, SourceStopped
 from .options import SourceOptions
@@ -79,7 +79,7 @@ class SourceRun:
 
     async def serve(self, session: Session) -> None:
         """Serves a session until it ends."""
-        positions = _convert.positions(session.opened.positions)
+        positions = _convert.positions(await _all_positions(session))
         self._settle_all(self._outbox.reopen(session.opened.limits.max_inbound_frame_bytes, positions))
         stream = _SourceStream(session, self, self._health)
         self._reader.attach(session, positions, lambda: session.is_open and not stream.draining)
@@ -166,6 +166,22 @@ class _SourceStream(Stream):
         elif kind == "drain":
             self.draining = True
             self._run.drain()
+
+
+async def _all_positions(session: Session) -> List[Any]:
+    """Those of `opened`, and of the pages that follow it."""
+    positions = list(session.opened.positions)
+    more = session.opened.more_positions
+    while more:
+        try:
+            frame = await asyncio.wait_for(session.receive(), OPENED_TIMEOUT)
+        except asyncio.TimeoutError:
+            raise SessionLost(f"the next positions did not come within {OPENED_TIMEOUT:.0f} s") from None
+        if frame is None or frame.WhichOneof("frame") != "positions":
+            raise SessionLost("the sidecar broke the protocol: positions were to follow")
+        positions += frame.positions.positions
+        more = frame.positions.more
+    return positions
 
 
 def _settle(entry: Entry, error: Optional[Exception]) -> None:

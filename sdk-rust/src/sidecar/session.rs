@@ -45,7 +45,7 @@ impl<Up, Down> Session<Up, Down> {
         Ok(Self { up: Some(up), down, meaning })
     }
 
-    /// The frame that has to come first.
+    /// A frame that has to come before all others.
     pub(crate) async fn first(&mut self) -> Result<Down, SidecarError> {
         let slow = |_| SidecarError::Slow { what: "answer `open`", limit: OPEN_TIMEOUT };
         timeout(OPEN_TIMEOUT, self.next()).await.map_err(slow)?

@@ -11,7 +11,11 @@ pub(crate) fn open(config: &ConnectorConfig, producers: &[ProducerConfig]) -> v1
         connector: config.connector_name.clone(),
         min_protocol_version: 1,
         max_protocol_version: PROTOCOL_VERSION,
-        capabilities: vec![v1::Capability::Probe.into(), v1::Capability::Drain.into()],
+        capabilities: vec![
+            v1::Capability::Probe.into(),
+            v1::Capability::Drain.into(),
+            v1::Capability::PositionPages.into(),
+        ],
         sdk: SDK.to_owned(),
         danube_service_url: config.danube_service_url.clone(),
         producers: producers.iter().map(producer).collect(),

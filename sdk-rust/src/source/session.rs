@@ -77,15 +77,19 @@ impl SourceSession {
         let call = |frames| async move { client.run(sidecar.request(frames)).await };
         let mut wire = Wire::open(open, call, SidecarError::of_source).await?;
         match wire.first().await?.frame {
-            Some(Down::Opened(opened)) => Ok(Self {
-                wire,
-                id: opened.session_id,
-                positions: convert::positions(opened.positions),
-                settings: sidecar::settings(&opened.settings_json)?,
-                limit: limit(opened.limits),
-                draining: false,
-                said_drained: false,
-            }),
+            Some(Down::Opened(mut opened)) => {
+                let positions = std::mem::take(&mut opened.positions);
+                let positions = all(positions, opened.more_positions, &mut wire).await?;
+                Ok(Self {
+                    wire,
+                    id: opened.session_id,
+                    positions: convert::positions(positions),
+                    settings: sidecar::settings(&opened.settings_json)?,
+                    limit: limit(opened.limits),
+                    draining: false,
+                    said_drained: false,
+                })
+            }
             _ => Err(SidecarError::Protocol { what: "its first frame is not `opened`".to_owned() }),
         }
     }
@@ -224,10 +228,30 @@ impl SourceSession {
             Some(Down::Opened(_)) => {
                 return Err(protocol("it sent `opened` twice".to_owned()).into());
             }
+            Some(Down::Positions(_)) => {
+                return Err(protocol("it sent positions after the last ones".to_owned()).into());
+            }
             None => debug!("the sidecar sent a frame that means nothing to this connector"),
         }
         Ok(())
     }
+}
+
+/// The positions of `opened`, and those of the pages that follow it.
+async fn all(
+    first: Vec<v1::Position>,
+    more: bool,
+    wire: &mut Wire,
+) -> Result<Vec<v1::Position>, SidecarError> {
+    let (mut positions, mut more) = (first, more);
+    while more {
+        let Some(Down::Positions(page)) = wire.first().await?.frame else {
+            return Err(protocol("positions were to follow".to_owned()));
+        };
+        positions.extend(page.positions);
+        more = page.more;
+    }
+    Ok(positions)
 }
 
 /// Keeps what was read.

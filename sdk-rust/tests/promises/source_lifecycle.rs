@@ -1,7 +1,8 @@
 //! What is called when, and how a source ends.
 
 use danube_connector_proto::v1::{
-    Position, source_service_run_request::Frame as Up, source_service_run_response::Frame as Down,
+    Capability, Position, SourcePositions, source_service_run_request::Frame as Up,
+    source_service_run_response::Frame as Down,
 };
 use danube_connector_sdk::{ConnectorError, Offset, SourceRecord};
 use tonic::Status;
@@ -67,6 +68,24 @@ async fn restore_gets_the_last_committed_positions() {
     sidecar.source().await.opened(vec![position]).await;
 
     journal.until("restore file:42").await;
+}
+
+#[tokio::test]
+async fn restore_gets_positions_that_come_in_pages_together() {
+    let (mut sidecar, journal) = (ScriptedSidecar::on_tcp().await, Journal::new());
+    let _running = run_source(PollSource::new(&journal, vec![]), &sidecar.address).await;
+    let place =
+        |name: &str, offset| Position { source_partition: name.to_owned(), offset, metadata: None };
+    let session = sidecar.source().await;
+    assert!(session.open.capabilities.contains(&Capability::PositionPages.into()));
+
+    session.opened_with_more(vec![place("a", 1)]).await;
+    for (page, more) in [(place("b", 2), true), (place("c", 3), false)] {
+        let page = SourcePositions { positions: vec![page], more };
+        session.send(Down::Positions(page)).await;
+    }
+
+    journal.until("restore a:1 b:2 c:3").await;
 }
 
 #[tokio::test]

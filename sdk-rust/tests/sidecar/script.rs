@@ -129,11 +129,21 @@ impl SourceScript {
     }
 
     pub(crate) async fn opened(&self, positions: Vec<v1::Position>) {
+        self.open_with(positions, false).await;
+    }
+
+    /// Opens the session; further positions follow.
+    pub(crate) async fn opened_with_more(&self, positions: Vec<v1::Position>) {
+        self.open_with(positions, true).await;
+    }
+
+    async fn open_with(&self, positions: Vec<v1::Position>, more_positions: bool) {
         let opened = v1::SourceOpened {
             session_id: "session".to_owned(),
             epoch: 7,
             protocol_version: 1,
             positions,
+            more_positions,
             ..v1::SourceOpened::default()
         };
         self.send(source_down::Frame::Opened(opened)).await;

@@ -84,6 +84,7 @@ impl SourceSession {
             settings_json: opening.settings.unwrap_or(&self.settings).to_owned(),
             positions: opening.positions.to_vec(),
             worker_id: "worker-1".to_owned(),
+            more_positions: false,
         }))
         .await
     }

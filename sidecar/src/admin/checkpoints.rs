@@ -10,9 +10,12 @@ use danube_sidecar_store as store;
 use super::{
     Desk,
     api::{Checkpoint, Position, ResetPositions, SetPositions},
-    error::ApiError,
+    error::{self, ApiError},
 };
-use crate::source::checkpoint_key;
+use crate::{
+    bounds::{Metadata, SourcePartition},
+    source::checkpoint_key,
+};
 
 pub(super) fn routes() -> Router<Desk> {
     Router::new().route("/admin/v1/checkpoints/{connector}", get(show).put(set).delete(reset))
@@ -22,6 +25,7 @@ async fn show(
     State(desk): State<Desk>,
     Path(connector): Path<String>,
 ) -> Result<Json<Checkpoint>, ApiError> {
+    let connector = error::connector(connector)?;
     let found = desk.checkpoints.checkpoint(&checkpoint_key(&connector)).await?;
     let positions = found.positions.into_iter().map(Position::from).collect();
     Ok(Json(Checkpoint { connector, epoch: found.epoch, positions }))
@@ -32,10 +36,13 @@ async fn set(
     Path(connector): Path<String>,
     Json(wanted): Json<SetPositions>,
 ) -> Result<Json<Checkpoint>, ApiError> {
+    let connector = error::connector(connector)?;
+    let wanted: Vec<store::Position> =
+        wanted.positions.into_iter().map(parsed).collect::<Result<_, _>>()?;
     let mut positions = desk.positions(&connector).await?;
-    let named = |name: &str| wanted.positions.iter().any(|p| p.source_partition == name);
+    let named = |name: &str| wanted.iter().any(|p| p.source_partition == name);
     positions.retain(|position| !named(&position.source_partition));
-    positions.extend(wanted.positions.into_iter().map(store::Position::from));
+    positions.extend(wanted);
     desk.replace(&connector, &positions).await?;
     show(State(desk), Path(connector)).await
 }
@@ -45,6 +52,7 @@ async fn reset(
     Path(connector): Path<String>,
     Query(which): Query<ResetPositions>,
 ) -> Result<Json<Checkpoint>, ApiError> {
+    let connector = error::connector(connector)?;
     let mut positions = desk.positions(&connector).await?;
     match which.source_partition {
         Some(name) => positions.retain(|position| position.source_partition != name),
@@ -81,9 +89,10 @@ impl From<store::Position> for Position {
     }
 }
 
-impl From<Position> for store::Position {
-    fn from(position: Position) -> Self {
-        let Position { source_partition, offset, metadata } = position;
-        Self { source_partition, offset, metadata }
-    }
+fn parsed(position: Position) -> Result<store::Position, ApiError> {
+    let Position { source_partition, offset, metadata } = position;
+    let name: SourcePartition = error::text("source_partition", source_partition)?;
+    let metadata = metadata
+        .map(|metadata| error::text::<{ Metadata::MAX }>("metadata", metadata).map(Into::into));
+    Ok(store::Position { source_partition: name.into(), offset, metadata: metadata.transpose()? })
 }

@@ -9,7 +9,11 @@ use danube_sidecar_core::dispatch::Unfit;
 use danube_sidecar_store::{CheckpointError, StoreError};
 
 use super::api::{Failure, Problem};
-use crate::{refusal::Refusal, source::ReplaceError};
+use crate::{
+    bounds::{ConnectorName, Text, TooLong},
+    refusal::Refusal,
+    source::ReplaceError,
+};
 
 /// Why the admin API did not do what it was asked: each names the remedy.
 #[derive(Debug, thiserror::Error)]
@@ -94,6 +98,14 @@ pub(super) enum ApiError {
          offered again when it starts"
     )]
     NoSidecar,
+    /// A name or a text that is none.
+    #[error("{field} {problem}")]
+    Invalid {
+        /// What it stands for.
+        field: &'static str,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// The caller is not let in.
     #[error(transparent)]
     Unauthenticated(Refusal),
@@ -119,6 +131,7 @@ impl ApiError {
             Self::Store(_) => (StatusCode::SERVICE_UNAVAILABLE, "STORE_FAILED"),
             Self::NoDataDir => (StatusCode::NOT_IMPLEMENTED, "NO_DATA_DIR"),
             Self::NoConnector { .. } => (StatusCode::BAD_REQUEST, "CONNECTOR_MISSING"),
+            Self::Invalid { .. } => (StatusCode::BAD_REQUEST, "INVALID_FIELD"),
             Self::NoLetter { .. } => (StatusCode::NOT_FOUND, "NO_SUCH_LETTER"),
             Self::PurgeAll | Self::PurgeSince => (StatusCode::BAD_REQUEST, "PURGE_UNFILTERED"),
             Self::NoInbox { .. } => (StatusCode::CONFLICT, "NO_INBOX"),
@@ -133,6 +146,24 @@ impl ApiError {
             Self::ForeignHost(_) => (StatusCode::FORBIDDEN, "FOREIGN_HOST"),
         }
     }
+}
+
+/// The name of a connector, as a caller gave it.
+pub(super) fn connector(name: String) -> Result<String, ApiError> {
+    let checked = ConnectorName::try_from(name);
+    checked.map(Into::into).map_err(|problem| ApiError::Invalid {
+        field: "the name of the connector",
+        problem: problem.to_string(),
+    })
+}
+
+/// A text of a caller, as long as it may be.
+pub(super) fn text<const MAX: usize>(
+    field: &'static str,
+    text: String,
+) -> Result<Text<MAX>, ApiError> {
+    let checked = Text::try_from(text);
+    checked.map_err(|e: TooLong| ApiError::Invalid { field, problem: e.to_string() })
 }
 
 impl IntoResponse for ApiError {

@@ -1,7 +1,5 @@
 //! `/admin/v1/dead-letters`: the local copies of dead letters.
 
-use std::time::{Duration, UNIX_EPOCH};
-
 use axum::{
     Json, Router,
     extract::{Path, Query, State},
@@ -13,8 +11,8 @@ use danube_sidecar_store::{self as store, LetterFilter, LetterSettings, Letters}
 use super::{
     Desk,
     api::{Content, Letter, LetterList, LetterQuery, LettersPurged, PurgeLetters},
-    error::ApiError,
-    replay,
+    error::{self, ApiError},
+    replay, rfc3339,
 };
 
 /// Letters in a list where the caller does not say, and at the most.
@@ -101,7 +99,7 @@ impl Desk {
         let store = self.store.as_ref().ok_or(ApiError::NoDataDir)?;
         let mut known = self.config.connectors.keys();
         let connector = match (connector, known.next(), known.next()) {
-            (Some(connector), _, _) => connector.to_owned(),
+            (Some(connector), _, _) => error::connector(connector.to_owned())?,
             (None, Some(only), None) => only.clone(),
             (None, _, _) => {
                 let known: Vec<&str> = self.config.connectors.keys().map(String::as_str).collect();
@@ -179,9 +177,4 @@ fn described(letter: store::Letter, in_full: bool) -> Letter {
         payload_bytes: letter.payload.len(),
         content,
     }
-}
-
-fn rfc3339(unix_ms: i64) -> String {
-    let since = Duration::from_millis(u64::try_from(unix_ms).unwrap_or_default());
-    humantime::format_rfc3339_seconds(UNIX_EPOCH + since).to_string()
 }

@@ -17,7 +17,7 @@ use super::{
         InboxReplayed, LetterRefused, LettersReplayed, ReplayInbox, ReplayLetters, Replayed,
         Stopped,
     },
-    error::ApiError,
+    error::{self, ApiError},
     letters::Page,
 };
 
@@ -81,6 +81,7 @@ async fn inbox(
     Path(connector): Path<String>,
     Json(from): Json<ReplayInbox>,
 ) -> Result<Json<InboxReplayed>, ApiError> {
+    let connector = error::connector(connector)?;
     let from = match from {
         ReplayInbox::FromMs(ms) => ReplayFrom::Time(ms),
         ReplayInbox::FromSeq(seq) => ReplayFrom::Seq(seq),

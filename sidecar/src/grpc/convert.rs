@@ -13,6 +13,10 @@ use danube_sidecar_core::{
 
 use super::limits;
 use crate::{
+    bounds::{
+        self, ConnectorName, ConsumerName, KeyFilter, NotAName, SdkName, SubscriptionName, Text,
+        TooLong, Url, WorkerId,
+    },
     config::{self, SubscriptionKind, TopicName},
     refusal::Refusal,
     session::{Caller, Capabilities, Fault, FromSink, Health, SinkOpen},
@@ -35,11 +39,11 @@ pub(super) fn caller(open: Introduction) -> Result<Caller, Refusal> {
     if open.connector.is_empty() {
         return Err(invalid("open.connector", "is empty: give the connector's name"));
     }
-    let named = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-    if open.connector.len() > 128 || !open.connector.chars().all(named) {
-        let problem = "must be at most 128 letters, digits, `-`, `_` or `.`";
-        return Err(invalid("open.connector", problem));
-    }
+    let connector = ConnectorName::try_from(open.connector)
+        .map_err(|problem: NotAName| invalid("open.connector", &problem.to_string()))?;
+    let worker_id: WorkerId = text("open.worker_id", open.worker_id)?;
+    let sdk: SdkName = text("open.sdk", open.sdk)?;
+    let url: Url = text("open.danube_service_url", open.danube_service_url)?;
     let min = open.min_protocol_version.max(1);
     let max = open.max_protocol_version.max(min);
     if !(min..=max).contains(&PROTOCOL_VERSION) {
@@ -47,13 +51,29 @@ pub(super) fn caller(open: Introduction) -> Result<Caller, Refusal> {
     }
     let frame = usize::try_from(open.max_frame_bytes).unwrap_or(usize::MAX);
     Ok(Caller {
-        connector: open.connector,
-        worker_id: non_empty(open.worker_id),
+        connector: connector.into(),
+        worker_id: non_empty(worker_id.into()),
         capabilities: capabilities(&open.capabilities)?,
         max_frame_bytes: limits::outbound_frame(frame),
-        sdk: open.sdk,
-        danube_service_url: non_empty(open.danube_service_url),
+        sdk: sdk.into(),
+        danube_service_url: non_empty(url.into()),
     })
+}
+
+/// A text, as long as it may be.
+pub(super) fn text<const MAX: usize>(
+    field: &'static str,
+    sent: String,
+) -> Result<Text<MAX>, Refusal> {
+    sent.try_into().map_err(|problem: TooLong| Refusal::TooLong { field, problem })
+}
+
+/// A list, as long as it may be.
+pub(super) fn list<T>(field: &'static str, sent: Vec<T>, max: usize) -> Result<Vec<T>, Refusal> {
+    if sent.len() > max {
+        return Err(invalid(field, &format!("names {}, and may name {max}", sent.len())));
+    }
+    Ok(sent)
 }
 
 fn capabilities(declared: &[i32]) -> Result<Capabilities, Refusal> {
@@ -64,6 +84,7 @@ fn capabilities(declared: &[i32]) -> Result<Capabilities, Refusal> {
             Ok(v1::Capability::Probe) => known.probe = true,
             Ok(v1::Capability::Drain) => known.drain = true,
             Ok(v1::Capability::Schema) => known.schema = true,
+            Ok(v1::Capability::PositionPages) => known.position_pages = true,
             // `flow` needs no promise of the sidecar; unknown ones are of a later version.
             Ok(v1::Capability::Flow) | Err(_) => {}
         }
@@ -83,8 +104,7 @@ pub(super) fn sink_open(open: v1::SinkOpen) -> Result<SinkOpen, Refusal> {
         sdk: open.sdk,
         danube_service_url: open.danube_service_url,
     })?;
-    let subscriptions = open
-        .subscriptions
+    let subscriptions = list("open.subscriptions", open.subscriptions, bounds::TOPICS)?
         .into_iter()
         .map(|wanted| subscription(&caller.connector, wanted))
         .collect::<Result<_, _>>()?;
@@ -118,12 +138,19 @@ fn subscription(
         None => SubscriptionKind::Exclusive,
         Some(kind) => subscription_kind(kind)?,
     };
+    let subscription: SubscriptionName =
+        text("open.subscriptions.subscription", wanted.subscription)?;
+    let consumer: ConsumerName = text("open.subscriptions.consumer_name", wanted.consumer_name)?;
+    const FILTERS: &str = "open.subscriptions.key_filters";
+    let filters = list(FILTERS, wanted.key_filters, bounds::KEY_FILTERS)?
+        .into_iter()
+        .map(|filter| text::<{ KeyFilter::MAX }>(FILTERS, filter).map(Into::into));
     Ok(config::Subscription {
         topic: topic("open.subscriptions.topic", &wanted.topic)?,
-        subscription: non_empty(wanted.subscription).unwrap_or_else(|| connector.to_owned()),
+        subscription: non_empty(subscription.into()).unwrap_or_else(|| connector.to_owned()),
         kind,
-        consumer_name: non_empty(wanted.consumer_name).unwrap_or_else(|| connector.to_owned()),
-        key_filters: wanted.key_filters,
+        consumer_name: non_empty(consumer.into()).unwrap_or_else(|| connector.to_owned()),
+        key_filters: filters.collect::<Result<_, _>>()?,
     })
 }
 
@@ -182,7 +209,8 @@ fn failure(sent: v1::SinkFailure) -> Result<Failure, Refusal> {
         }
     };
     let delivery = DeliveryId(sent.delivery_id);
-    Ok(Failure { delivery, outcome, code: sent.code, message: sent.message })
+    let (code, message) = (bounds::cut(sent.code), bounds::cut(sent.message));
+    Ok(Failure { delivery, outcome, code, message })
 }
 
 /// The answer to a probe.
@@ -193,12 +221,12 @@ pub(super) fn health(sent: v1::Health) -> Result<Health, Refusal> {
         Ok(v1::health::Status::Unhealthy) | Err(_) => false,
     };
     let v1::Health { probe_id: probe, message, checked, .. } = sent;
-    Ok(Health { probe, healthy, message, checked })
+    Ok(Health { probe, healthy, message: bounds::cut(message), checked })
 }
 
 /// Why a connector cannot go on.
 pub(super) fn fault(sent: v1::Fault) -> Fault {
-    Fault { code: sent.code, message: sent.message }
+    Fault { code: bounds::cut(sent.code), message: bounds::cut(sent.message) }
 }
 
 /// A reference to a schema.

@@ -4,8 +4,9 @@ use danube_connector_proto::v1;
 use danube_sidecar_core::publish::Position;
 use prost::Message as _;
 
-use super::convert::{Introduction, caller, fault, health, topic};
+use super::convert::{Introduction, caller, fault, health, list, text, topic};
 use crate::{
+    bounds::{self, Metadata, SchemaSubject, SourcePartition, Text},
     config,
     refusal::Refusal,
     session::{FromSource, SourceOpen, SourceRecord},
@@ -23,16 +24,18 @@ pub(super) fn source_open(open: v1::SourceOpen) -> Result<SourceOpen, Refusal> {
         sdk: open.sdk,
         danube_service_url: open.danube_service_url,
     })?;
-    let producers = open.producers.into_iter().map(producer).collect::<Result<_, _>>()?;
+    let producers = list("open.producers", open.producers, bounds::TOPICS)?;
+    let producers = producers.into_iter().map(producer).collect::<Result<_, _>>()?;
     Ok(SourceOpen { caller, producers })
 }
 
 fn producer(wanted: v1::Producer) -> Result<config::Producer, Refusal> {
+    let subject: SchemaSubject = text("open.producers.schema_subject", wanted.schema_subject)?;
     Ok(config::Producer {
         topic: topic("open.producers.topic", &wanted.topic)?,
         partitions: wanted.partitions,
         reliable: wanted.reliable.unwrap_or(true),
-        schema_subject: Some(wanted.schema_subject).filter(|subject| !subject.is_empty()),
+        schema_subject: Some(String::from(subject)).filter(|subject| !subject.is_empty()),
     })
 }
 
@@ -45,7 +48,7 @@ pub(super) fn from_source(
         Frame::Open(_) => Err(Refusal::OpenedTwice),
         Frame::Records(sent) => Ok(FromSource::Records {
             first_number: sent.first_number,
-            records: sent.records.into_iter().map(source_record).collect(),
+            records: sent.records.into_iter().map(source_record).collect::<Result<_, _>>()?,
         }),
         Frame::Health(sent) => health(sent).map(FromSource::Health),
         Frame::Fault(sent) => Ok(FromSource::Fault(fault(sent))),
@@ -53,20 +56,29 @@ pub(super) fn from_source(
     }
 }
 
-fn source_record(sent: v1::SourceRecord) -> SourceRecord {
+fn source_record(sent: v1::SourceRecord) -> Result<SourceRecord, Refusal> {
     let encoded_len = sent.encoded_len();
-    SourceRecord {
-        topic: sent.topic,
+    let topic: Text<{ bounds::TOPIC }> = text("records.topic", sent.topic)?;
+    Ok(SourceRecord {
+        topic: topic.into(),
         payload: sent.payload,
         key: sent.key,
         attributes: sent.attributes.into_iter().collect(),
-        position: sent.position.map(|position| Position {
-            source_partition: position.source_partition.into(),
-            offset: position.offset,
-            metadata: position.metadata,
-        }),
+        position: sent.position.map(place).transpose()?,
         encoded_len,
-    }
+    })
+}
+
+fn place(sent: v1::Position) -> Result<Position, Refusal> {
+    let name: SourcePartition = text("records.position.source_partition", sent.source_partition)?;
+    let metadata = sent.metadata.map(|metadata| {
+        text::<{ Metadata::MAX }>("records.position.metadata", metadata).map(String::from)
+    });
+    Ok(Position {
+        source_partition: String::from(name).into(),
+        offset: sent.offset,
+        metadata: metadata.transpose()?,
+    })
 }
 
 /// A producer in force.

@@ -2,6 +2,8 @@
 
 use danube_connector_proto::v1;
 
+use crate::refusal::Refusal;
+
 /// What every gRPC library accepts by default: 4 MiB.
 const GRPC_DEFAULT: usize = 4 << 20;
 
@@ -20,6 +22,15 @@ pub(crate) const MAX_RECORD: usize = GRPC_DEFAULT - MARGIN;
 /// default.
 pub(super) fn outbound_frame(accepted: usize) -> usize {
     accepted.max(GRPC_DEFAULT) - MARGIN
+}
+
+/// Refuses an `opened` that its reader would not accept.
+///
+/// # Errors
+/// With both sizes.
+pub(super) fn fits(bytes: usize, limit: usize) -> Result<(), Refusal> {
+    // Around it is the frame.
+    if bytes + MARGIN / 2 > limit { Err(Refusal::OpenedTooLarge { bytes, limit }) } else { Ok(()) }
 }
 
 /// The limits of a session, as `opened` tells them.

@@ -5,6 +5,7 @@ mod convert;
 mod convert_source;
 mod frames;
 mod limits;
+mod positions;
 mod sink;
 mod source;
 mod status;
@@ -14,13 +15,18 @@ use std::{pin::Pin, sync::Arc, time::Duration};
 use danube_connector_proto::{FILE_DESCRIPTOR_SET, v1::source_service_server::SourceServiceServer};
 use futures::Stream;
 use tokio::{sync::mpsc, time::timeout};
-use tokio_util::task::TaskTracker;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::{Status, service::Routes};
+use tonic_health::ServingStatus;
 
 pub use auth::{Auth, Peer};
 pub(crate) use limits::MAX_RECORD;
 
-use crate::{connectors::Connectors, refusal::Refusal};
+use crate::{
+    connectors::Connectors,
+    refusal::Refusal,
+    vitals::{Part, Vitals},
+};
 
 /// How long a stream may stay silent before its `open`.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(10);
@@ -40,6 +46,20 @@ pub struct Shared {
     pub auth: Auth,
     /// Owns the sessions.
     pub tasks: TaskTracker,
+    /// Sees their panics.
+    pub vitals: Vitals,
+    /// Ends what is neither a session nor asked by one.
+    pub stop: CancellationToken,
+}
+
+impl Shared {
+    /// Runs a session.
+    fn spawn(&self, kind: &'static str, session: impl Future<Output = ()> + Send + 'static) {
+        let vitals = self.vitals.clone();
+        self.tasks.spawn(async move {
+            vitals.watch(Part::Session, kind, session).await;
+        });
+    }
 }
 
 /// The services: sinks, sources, health and reflection.
@@ -50,6 +70,14 @@ pub async fn routes(shared: Shared) -> Result<Routes, tonic_reflection::server::
     let (health, health_service) = tonic_health::server::health_reporter();
     health.set_serving::<sink::SinkGrpc>().await;
     health.set_serving::<SourceServiceServer<source::SourceGrpc>>().await;
+    let (vitals, stop, alive) = (shared.vitals.clone(), shared.stop.clone(), health.clone());
+    shared.tasks.spawn(async move {
+        tokio::select! {
+            // The overall service, which liveness probes ask for.
+            () = vitals.died() => alive.set_service_status("", ServingStatus::NotServing).await,
+            () = stop.cancelled() => {}
+        }
+    });
     let reflection = || {
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)

@@ -19,6 +19,7 @@ use danube_sidecar_core::{
     record::SchemaRef,
 };
 use futures::future::BoxFuture;
+use prost::Message as _;
 use tokio::{
     sync::{mpsc, oneshot},
     time::timeout,
@@ -39,7 +40,7 @@ use super::{
 };
 use crate::{
     refusal::Refusal,
-    session::{FromSink, SinkOpen, ToSink},
+    session::{Caller, FromSink, SinkOpen, ToSink},
     sink::{Seat, Sink},
 };
 
@@ -68,7 +69,7 @@ impl SinkGrpc {
         let trusted = auth.trusts(request.extensions());
         let (frames, stream) = outbound();
         let session = SinkSession { shared: Arc::clone(&self.shared), trusted, frames };
-        self.shared.tasks.spawn(session.run(request.into_inner()));
+        self.shared.spawn("sinks", session.run(request.into_inner()));
         Ok(Response::new(stream))
     }
 }
@@ -115,14 +116,21 @@ struct SinkSession {
     frames: Frames,
 }
 
+/// What the worker's side of a session can read.
+struct Reader {
+    /// Whether it wants schemas.
+    schemas: bool,
+    /// Its largest frame.
+    limit: usize,
+}
+
 /// A session whose worker has its seat. Wherever it is dropped, its stream is closed
 /// before the seat is free: only then may the worker's lanes go to another one.
 struct Seated {
     session: SinkSession,
     sink: Sink,
     seat: Seat,
-    /// Whether the worker wants schemas.
-    schemas: bool,
+    reader: Reader,
 }
 
 /// How a session came to its end.
@@ -137,11 +145,11 @@ impl SinkSession {
             opened = self.open(&mut inbound) => opened,
             () = self.frames.closed() => return,
         };
-        let (sink, seat, schemas) = match opened {
+        let (sink, seat, reader) = match opened {
             Ok(opened) => opened,
             Err(refusal) => return self.close(Some(refusal)).await,
         };
-        let mut seated = Seated { session: self, sink, seat, schemas };
+        let mut seated = Seated { session: self, sink, seat, reader };
         let end = seated.serve(inbound).await;
         let Seated { session, seat, .. } = seated;
         session.close(end.refusal).await;
@@ -151,7 +159,7 @@ impl SinkSession {
     async fn open(
         &self,
         inbound: &mut Streaming<SinkServiceRunRequest>,
-    ) -> Result<(Sink, Seat, bool), Refusal> {
+    ) -> Result<(Sink, Seat, Reader), Refusal> {
         let open = match first(inbound).await?.frame {
             Some(In::Open(open)) => convert::sink_open(open)?,
             Some(other) => {
@@ -164,12 +172,13 @@ impl SinkSession {
         let opened = self.opened(&open, &seat)?;
         // A worker that is gone already is noticed by the reader.
         let _ = self.frames.send(Ok(frame(Out::Opened(opened)))).await;
-        Ok((sink, seat, open.caller.capabilities.schema))
+        let Caller { capabilities, max_frame_bytes, .. } = open.caller;
+        Ok((sink, seat, Reader { schemas: capabilities.schema, limit: max_frame_bytes }))
     }
 
     fn opened(&self, open: &SinkOpen, seat: &Seat) -> Result<v1::SinkOpened, Refusal> {
         let name = &open.caller.connector;
-        Ok(v1::SinkOpened {
+        let opened = v1::SinkOpened {
             session_id: format!("{name}/{}/{}", seat.worker_id, seat.epoch),
             epoch: seat.epoch,
             protocol_version: PROTOCOL_VERSION,
@@ -177,7 +186,9 @@ impl SinkSession {
             subscriptions: seat.subscriptions.iter().map(convert::subscription_in_force).collect(),
             settings_json: self.shared.connectors.settings_json(&open.caller, self.trusted)?,
             worker_id: seat.worker_id.clone(),
-        })
+        };
+        limits::fits(opened.encoded_len(), open.caller.max_frame_bytes)?;
+        Ok(opened)
     }
 
     /// Ends the stream; a connector that does not read it is not waited for.
@@ -190,13 +201,14 @@ impl SinkSession {
 
 impl Seated {
     async fn serve(&mut self, inbound: Streaming<SinkServiceRunRequest>) -> End {
-        let Self { session, sink, seat, schemas } = self;
+        let Self { session, sink, seat, reader: Reader { schemas, limit } } = self;
         let Seat { worker, epoch, frames, end, .. } = seat;
         let writer = Writer {
             shared: &session.shared,
             frames: &session.frames,
             epoch: *epoch,
             introduced: schemas.then(HashSet::new),
+            limit: *limit,
         };
         tokio::select! {
             end = reader(inbound, sink, *worker) => end,
@@ -209,7 +221,7 @@ impl Seated {
 
 /// The driver ends the session.
 async fn ended(end: &mut oneshot::Receiver<Option<Refusal>>) -> End {
-    let refusal = end.await.unwrap_or(Some(Refusal::ShuttingDown));
+    let refusal = end.await.unwrap_or(Some(Refusal::Failed));
     End { departure: Departure::Released, refusal }
 }
 
@@ -251,6 +263,8 @@ struct Writer<'a> {
     epoch: u64,
     /// Schemas that the worker has; none where it does not want them.
     introduced: Option<HashSet<SchemaRef>>,
+    /// Largest frame that it accepts.
+    limit: usize,
 }
 
 impl Writer<'_> {
@@ -287,6 +301,14 @@ impl Writer<'_> {
                         r#type: found.schema_type,
                         definition: found.definition,
                     });
+                    if limits::fits(sent.encoded_len(), self.limit).is_err() {
+                        tracing::warn!(
+                            schema_id = schema.schema_id,
+                            version = schema.version,
+                            "schema is larger than the connector's frames: its records go without it"
+                        );
+                        continue;
+                    }
                     // A worker that is gone is noticed by the reader.
                     let _ = self.frames.send(Ok(frame(sent))).await;
                 }

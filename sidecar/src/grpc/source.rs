@@ -13,7 +13,10 @@ use tonic::{Request, Response, Status, Streaming, async_trait};
 
 use super::{
     Inbound, OPEN_TIMEOUT, Outbound, Shared, convert, convert_source, first, limits, outbound,
-    read, status::status, too_large,
+    positions::{Pages, pages},
+    read,
+    status::status,
+    too_large,
 };
 use crate::{
     refusal::Refusal,
@@ -50,7 +53,7 @@ impl SourceService for SourceGrpc {
         let trusted = self.shared.auth.trusts(request.extensions());
         let (frames, stream) = outbound();
         let session = SourceSession { shared: self.shared.clone(), trusted, frames };
-        self.shared.tasks.spawn(session.run(request.into_inner()));
+        self.shared.spawn("sources", session.run(request.into_inner()));
         Ok(Response::new(stream))
     }
 }
@@ -89,24 +92,29 @@ impl SourceSession {
         };
         let caller = open.caller.clone();
         let mut seat = self.shared.connectors.source(open).await?;
-        let opened = self.opened(&caller, &mut seat)?;
+        let Pages { opened, others } = self.opened(&caller, &mut seat)?;
         // A source that is gone already is noticed by the reader.
         let _ = self.frames.send(Ok(frame(Out::Opened(opened)))).await;
+        for page in others {
+            let _ = self.frames.send(Ok(frame(Out::Positions(page)))).await;
+        }
         Ok((seat, caller.capabilities.drain))
     }
 
-    fn opened(&self, caller: &Caller, seat: &mut Seat) -> Result<v1::SourceOpened, Refusal> {
+    fn opened(&self, caller: &Caller, seat: &mut Seat) -> Result<Pages, Refusal> {
         let positions = std::mem::take(&mut seat.positions);
-        Ok(v1::SourceOpened {
+        let opened = v1::SourceOpened {
             session_id: format!("{}/{}/{}", caller.connector, seat.worker_id, seat.epoch),
             epoch: seat.epoch,
             protocol_version: PROTOCOL_VERSION,
             limits: Some(limits::of_session(caller.max_frame_bytes)),
             producers: seat.producers.iter().map(convert_source::producer_in_force).collect(),
             settings_json: self.shared.connectors.settings_json(caller, self.trusted)?,
-            positions: positions.into_iter().map(convert_source::position).collect(),
             worker_id: seat.worker_id.clone(),
-        })
+            ..v1::SourceOpened::default()
+        };
+        let positions = positions.into_iter().map(convert_source::position).collect();
+        pages(caller, opened, positions)
     }
 
     /// Serves until the session ends; the session settles what it accepted even

@@ -30,6 +30,7 @@ fn code(refusal: &Refusal) -> Code {
         | Refusal::OpenMissing { .. }
         | Refusal::OpenedTwice
         | Refusal::InvalidField { .. }
+        | Refusal::TooLong { .. }
         | Refusal::Results(_)
         | Refusal::Records(_)
         | Refusal::NothingToDo { .. }
@@ -37,19 +38,36 @@ fn code(refusal: &Refusal) -> Code {
         | Refusal::Unpublishable { .. } => Code::InvalidArgument,
         Refusal::NoCommonVersion { .. }
         | Refusal::RefusedSubscription { .. }
+        | Refusal::PositionsTooLarge { .. }
+        | Refusal::OpenedTooLarge { .. }
         | Refusal::DeadLetterTopic { .. } => Code::FailedPrecondition,
         Refusal::UnknownConnector { .. } | Refusal::ForbiddenTopic { .. } => Code::PermissionDenied,
         Refusal::Unauthenticated { .. } => Code::Unauthenticated,
         Refusal::FrameTooLarge { .. } => Code::ResourceExhausted,
         Refusal::Superseded { .. } => Code::Aborted,
         Refusal::ResultTimeout { .. } => Code::DeadlineExceeded,
-        Refusal::ShuttingDown | Refusal::Store(_) | Refusal::Checkpoints(_) => Code::Unavailable,
+        Refusal::ShuttingDown | Refusal::Failed | Refusal::Store(_) | Refusal::Checkpoints(_) => {
+            Code::Unavailable
+        }
     }
 }
 
 fn metadata(refusal: &Refusal) -> HashMap<String, String> {
     let pairs: Vec<(&str, String)> = match refusal {
         Refusal::InvalidField { field, .. } => vec![("field", (*field).to_owned())],
+        Refusal::TooLong { field, problem } => vec![
+            ("field", (*field).to_owned()),
+            ("length_bytes", problem.length.to_string()),
+            ("limit_bytes", problem.max.to_string()),
+        ],
+        Refusal::PositionsTooLarge { count, bytes, limit, .. } => vec![
+            ("positions", count.to_string()),
+            ("bytes", bytes.to_string()),
+            ("limit_bytes", limit.to_string()),
+        ],
+        Refusal::OpenedTooLarge { bytes, limit } => {
+            vec![("bytes", bytes.to_string()), ("limit_bytes", limit.to_string())]
+        }
         Refusal::NotOpened { got } => vec![("frame", (*got).to_owned())],
         Refusal::NoCommonVersion { ours, min, max } => vec![
             ("supported_min", ours.to_string()),

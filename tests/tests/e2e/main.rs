@@ -1,5 +1,6 @@
 //! End-to-end tests: one file for each promise.
 
+mod bounds;
 mod checkpoints;
 mod child;
 mod drain;

@@ -38,7 +38,7 @@ export class FrameStream<Up, Down> {
     return this.why;
   }
 
-  /** The first frame. Throws a SidecarError when the stream ends before it. */
+  /** A frame that comes before all others. Throws a SidecarError when the stream ends before it. */
   async first(): Promise<Down> {
     let first: Down | undefined;
     this.call.once("data", (frame: Down) => {

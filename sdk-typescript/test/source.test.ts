@@ -32,8 +32,20 @@ test("open says who the source is and where it publishes", async (t) => {
   const { open } = await sidecar.source();
 
   assert.equal(open.connector, "test");
-  assert.deepEqual(open.capabilities, [1, 2]);
+  assert.deepEqual(open.capabilities, [1, 2, 5]);
   assert.deepEqual({ ...open.producers[0] }, producers[0]);
+});
+
+test("positions that come in pages are restored together", async (t) => {
+  const { sidecar, options } = await stage(t);
+  const restored = new Journal();
+  void runSource({ poll: polls(), restore: (positions) => restored.write(offsets(positions)) }, options);
+  const call = await sidecar.source();
+  const place = (n: number): { sourcePartition: string; offset: bigint } => ({ sourcePartition: `p${n}`, offset: BigInt(n) });
+  call.send({ opened: { sessionId: "s", epoch: 7n, settingsJson: "{}", positions: [place(1)], morePositions: true } });
+  call.send({ positions: { positions: [place(2)], more: true } });
+  call.send({ positions: { positions: [place(3)] } });
+  await restored.has("1 2 3");
 });
 
 test("no more is sent than demanded, numbered without holes", async (t) => {

@@ -37,7 +37,11 @@ export function openFrame(options: SourceOptions): Uint8Array {
         workerId: options.workerId,
         minProtocolVersion: 1,
         maxProtocolVersion: 1,
-        capabilities: [Capability.CAPABILITY_PROBE, Capability.CAPABILITY_DRAIN],
+        capabilities: [
+          Capability.CAPABILITY_PROBE,
+          Capability.CAPABILITY_DRAIN,
+          Capability.CAPABILITY_POSITION_PAGES,
+        ],
         sdk: SDK,
         producers: options.producers,
       },

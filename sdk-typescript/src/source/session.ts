@@ -48,8 +48,10 @@ export class SourceSession {
       stream.abandon(error);
       throw error;
     }
-    patience.opened(first.opened.sessionId);
-    await new SourceSession(stream, parts).serve(first.opened);
+    const opened = first.opened;
+    const positions = [...opened.positions, ...(await pages(stream, opened.morePositions))];
+    patience.opened(opened.sessionId);
+    await new SourceSession(stream, parts).serve({ ...opened, positions });
   }
 
   private get ended(): boolean {
@@ -160,4 +162,23 @@ export class SourceSession {
     const health = await this.parts.runtime.health.answer(probe);
     if (!this.left) await this.stream.send(convert.frame({ health }));
   }
+}
+
+/** The positions that did not fit into `opened`. */
+async function pages(
+  stream: FrameStream<Uint8Array, SourceServiceRunResponse>,
+  more: boolean,
+): Promise<SourceOpened["positions"]> {
+  const positions: SourceOpened["positions"] = [];
+  for (let next = more; next; ) {
+    const { positions: page } = await stream.first();
+    if (page === undefined) {
+      const error = SidecarError.protocol("positions were to follow");
+      stream.abandon(error);
+      throw error;
+    }
+    positions.push(...page.positions);
+    next = page.more;
+  }
+  return positions;
 }

@@ -56,6 +56,7 @@ final class Frames {
             .setMaxProtocolVersion(PROTOCOL_VERSION)
             .addCapabilities(Capability.CAPABILITY_PROBE)
             .addCapabilities(Capability.CAPABILITY_DRAIN)
+            .addCapabilities(Capability.CAPABILITY_POSITION_PAGES)
             .setSdk(SDK);
         options.producers().forEach(producer -> open.addProducers(producer(producer)));
         if (options.workerId() != null) {

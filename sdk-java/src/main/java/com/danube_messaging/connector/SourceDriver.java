@@ -45,14 +45,36 @@ final class SourceDriver implements Driver {
                 if (!first.get().hasOpened()) {
                     throw SessionLost.protocol("its first frame is not `opened`");
                 }
-                reconnect.opened(first.get().getOpened().getSessionId());
-                open(first.get().getOpened());
-                new SourceSession(run, wire, this).serve();
+                Optional<SourceOpened> opened = withPages(wire, first.get().getOpened());
+                if (opened.isPresent()) {
+                    reconnect.opened(opened.get().getSessionId());
+                    open(opened.get());
+                    new SourceSession(run, wire, this).serve();
+                }
             }
         } finally {
             outbox.close();
             wire.close();
         }
+    }
+
+    /** `opened` with the positions that did not fit into it; empty if nobody waits for it any more. */
+    private Optional<SourceOpened> withPages(
+        Wire<SourceServiceRunRequest, SourceServiceRunResponse> wire, SourceOpened first) throws SessionLost {
+        SourceOpened.Builder opened = first.toBuilder();
+        boolean more = first.getMorePositions();
+        while (more) {
+            Optional<SourceServiceRunResponse> next = wire.first(this::isDone);
+            if (next.isEmpty()) {
+                return Optional.empty();
+            }
+            if (!next.get().hasPositions()) {
+                throw SessionLost.protocol("positions were to follow");
+            }
+            opened.addAllPositions(next.get().getPositions().getPositionsList());
+            more = next.get().getPositions().getMore();
+        }
+        return Optional.of(opened.build());
     }
 
     private void open(SourceOpened opened) {

@@ -96,6 +96,16 @@ class PollingSourceTest extends ConnectorTest {
     }
 
     @Test
+    void positionsThatComeInPagesAreRestoredTogether() throws Exception {
+        Numbers source = Numbers.without(2);
+        start(source);
+
+        sidecar.source().openedInPages(new Position("numbers", 40), new Position("b", 2), new Position("c", 3));
+
+        Eventually.holds(() -> source.life.contains("restore [40, 2, 3]"), "all positions");
+    }
+
+    @Test
     void restoreIsCalledOnceAndBeforeTheFirstPoll() throws Exception {
         Numbers source = Numbers.without(2);
         start(source);

@@ -10,6 +10,7 @@ import com.danube_messaging.connector.v1.SourceCommitted;
 import com.danube_messaging.connector.v1.SourceDemand;
 import com.danube_messaging.connector.v1.SourceOpen;
 import com.danube_messaging.connector.v1.SourceOpened;
+import com.danube_messaging.connector.v1.SourcePositions;
 import com.danube_messaging.connector.v1.SourceRecords;
 import com.danube_messaging.connector.v1.SourceRejected;
 import com.danube_messaging.connector.v1.SourceServiceRunRequest;
@@ -37,19 +38,37 @@ final class SourceScript extends Script<SourceServiceRunRequest, SourceServiceRu
         return opened(4 << 20, positions);
     }
 
+    /** Answers `open`, with each position in a frame of its own. */
+    SourceScript openedInPages(Position first, Position... others) throws InterruptedException {
+        open();
+        SourceOpened.Builder opened = opened(4 << 20).addPositions(Frames.position(first)).setMorePositions(true);
+        send(SourceServiceRunResponse.newBuilder().setOpened(opened).build());
+        for (int index = 0; index < others.length; index++) {
+            SourcePositions.Builder page = SourcePositions.newBuilder()
+                .addPositions(Frames.position(others[index]))
+                .setMore(index + 1 < others.length);
+            send(SourceServiceRunResponse.newBuilder().setPositions(page).build());
+        }
+        return this;
+    }
+
     SourceScript opened(long limit, Position... positions) throws InterruptedException {
         open();
-        SourceOpened.Builder opened = SourceOpened.newBuilder()
-            .setSessionId("s")
-            .setEpoch(7)
-            .setProtocolVersion(1)
-            .setLimits(Limits.newBuilder().setMaxInboundFrameBytes(limit))
-            .setSettingsJson("{}");
+        SourceOpened.Builder opened = opened(limit);
         for (Position position : positions) {
             opened.addPositions(Frames.position(position));
         }
         send(SourceServiceRunResponse.newBuilder().setOpened(opened).build());
         return this;
+    }
+
+    private static SourceOpened.Builder opened(long limit) {
+        return SourceOpened.newBuilder()
+            .setSessionId("s")
+            .setEpoch(7)
+            .setProtocolVersion(1)
+            .setLimits(Limits.newBuilder().setMaxInboundFrameBytes(limit))
+            .setSettingsJson("{}");
     }
 
     /** Allows so many records since the session opened, and as many bytes as they like. */

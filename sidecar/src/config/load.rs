@@ -18,6 +18,7 @@ use super::{
     Config, ConfigError, Connector, DEFAULT_HTTP_LISTEN, DEFAULT_LISTEN, Danube, Delivery, Policy,
     Producer, Retry, Settings, Shared, Sidecar, Subscription, Tls,
     file::{self, File, RESERVED_KEYS, ROOT_KEYS},
+    own,
     replica::replica,
     storage, stranded,
 };
@@ -316,7 +317,7 @@ impl Resolver<'_> {
             dead_letters: storage::dead_letters(&file.dead_letter, &root.tables.dead_letter),
             inbox: storage::inbox(&file.inbox, &root.tables.inbox, root.data_dir)?,
             adopt: file.adopt.clone().map(Into::into),
-            settings: Settings { json: settings(&name, own)?, from_environment: self.secret },
+            settings: Settings { json: own::settings(&name, own)?, from_environment: self.secret },
             name,
         })
     }
@@ -363,34 +364,6 @@ fn connector_name(name: String) -> Result<String, ConfigError> {
         value: bounds::cut(name),
         remedy: format!("it {problem}"),
     })
-}
-
-/// A connector's own settings: they must fit into the frame that they are sent in.
-fn settings(
-    connector: &str,
-    own: toml::Table,
-) -> Result<serde_json::Map<String, serde_json::Value>, ConfigError> {
-    let json = json_object(own);
-    let bytes = serde_json::to_string(&json).map_or(0, |text| text.len());
-    if bytes > bounds::SETTINGS {
-        return Err(ConfigError::Unusable {
-            key: format!("the settings of connector {connector}"),
-            value: format!("{bytes} bytes"),
-            remedy: format!(
-                "at most {} bytes are sent to a connector: put what is large into a file, and its \
-                 path into the settings",
-                bounds::SETTINGS
-            ),
-        });
-    }
-    Ok(json)
-}
-
-fn json_object(table: toml::Table) -> serde_json::Map<String, serde_json::Value> {
-    match serde_json::to_value(table) {
-        Ok(serde_json::Value::Object(object)) => object,
-        _ => serde_json::Map::new(),
-    }
 }
 
 fn check_url(key: &str, url: &str) -> Result<(), ConfigError> {

@@ -4,6 +4,7 @@
 mod error;
 mod file;
 mod load;
+mod own;
 mod replica;
 mod storage;
 mod stranded;

@@ -132,7 +132,7 @@ impl News {
                 Ok(()) = self.probe.changed() => {
                     return Told::Probe(*self.probe.borrow_and_update());
                 }
-                end = &mut self.end => return Told::End(end.unwrap_or(Some(Refusal::ShuttingDown))),
+                end = &mut self.end => return Told::End(end.unwrap_or(Some(Refusal::Failed))),
             }
         }
     }

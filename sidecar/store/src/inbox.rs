@@ -23,8 +23,8 @@ use self::{
 pub(crate) use self::{
     ledger::{Left, peek},
     ledgers::{Account, Ledgers},
+    totals::last_seq,
 };
-pub(crate) use self::{ledgers::Ledgers, totals::last_seq};
 use crate::{
     Store, StoreError,
     backend::Durability,

@@ -39,6 +39,8 @@ struct State {
     published: usize,
     /// Panics when this offset is acked, once.
     fault_at: Option<u64>,
+    /// The next publish panics.
+    publish_fault: bool,
 }
 
 impl Script {
@@ -64,6 +66,11 @@ impl Script {
         self.state.lock().unwrap().fault_at = Some(offset);
     }
 
+    /// The next publish panics: a fault in whoever publishes.
+    pub fn panic_at_a_publish(&self) {
+        self.state.lock().unwrap().publish_fault = true;
+    }
+
     /// The offsets that were acked, in that order.
     pub fn acks(&self) -> Vec<u64> {
         self.state.lock().unwrap().acks.clone()
@@ -77,6 +84,13 @@ impl Script {
     /// How many messages were published.
     pub fn published(&self) -> usize {
         self.state.lock().unwrap().published
+    }
+
+    /// Counts a publish; tells whether it is to panic.
+    fn published_one(&self) -> bool {
+        let mut state = self.state.lock().unwrap();
+        state.published += 1;
+        std::mem::take(&mut state.publish_fault)
     }
 
     /// Confirms the message that was published.
@@ -127,7 +141,7 @@ impl Danube for Script {
 impl Publisher for Script {
     fn publish(&self, _: Outbound) -> BoxFuture<'_, Result<(), PublishError>> {
         async {
-            self.state.lock().unwrap().published += 1;
+            assert!(!self.published_one(), "a fault at a publish");
             self.confirmation.notified().await;
             Ok(())
         }

@@ -4,9 +4,10 @@ use std::{sync::Arc, time::Duration};
 
 use danube_sidecar::{
     config::{Connector, DeadLetters, Policy, Producer},
+    refusal::Refusal,
     session::{Caller, FromSource, SourceOpen, SourceRecord},
     source::{News, Parts, Progress, Seat, Source, Told, checkpoint_key},
-    vitals::Vitals,
+    vitals::{Part, Vitals},
 };
 use danube_sidecar_core::publish::Position;
 use danube_sidecar_store::{Checkpoints as _, Store};
@@ -18,6 +19,10 @@ use crate::danube::{Script, TOPIC};
 const NAME: &str = "files";
 
 fn source(store: &Store, script: &Script) -> Source {
+    watched(store, script, Vitals::default())
+}
+
+fn watched(store: &Store, script: &Script, vitals: Vitals) -> Source {
     let parts = Parts {
         danube: Arc::new(script.clone()),
         checkpoints: Arc::new(store.clone()),
@@ -25,7 +30,7 @@ fn source(store: &Store, script: &Script) -> Source {
         shutdown: CancellationToken::new(),
         shutdown_timeout: Duration::from_secs(30),
         tasks: TaskTracker::new(),
-        vitals: Vitals::default(),
+        vitals,
     };
     let producers = vec![Producer {
         topic: TOPIC.parse().unwrap(),
@@ -118,4 +123,29 @@ async fn a_record_is_rejected_before_a_commit_covers_it_however_many_are() {
         });
         assert!(rejected.is_some() && rejected < covered, "{number}: {told:?}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_that_panics_is_over_and_the_next_one_takes_its_place() {
+    let (store, script) = (Store::in_memory().unwrap(), Script::default());
+    let vitals = Vitals::default();
+    let source = watched(&store, &script, vitals.clone());
+    let Seat { said, mut news, .. } = opened(&source).await;
+    until_committed(&mut news, 0).await;
+    script.panic_at_a_publish();
+    let records = vec![record(1)];
+    said.send(FromSource::Records { first_number: 1, records: records.clone() }).await.unwrap();
+
+    let told = news.next().await;
+
+    assert!(matches!(told, Told::End(Some(Refusal::Failed))), "{told:?}");
+    assert!(source.view().await.session.is_none(), "nobody has a session");
+    assert_eq!(vitals.view()[0].0, Part::Source);
+    source.replace_positions(&[]).await.unwrap();
+    let Seat { said, mut news, .. } = opened(&source).await;
+    until_committed(&mut news, 0).await;
+    said.send(FromSource::Records { first_number: 1, records }).await.unwrap();
+    script.confirm();
+    until_committed(&mut news, 1).await;
+    assert_eq!(positions(&store).await, [1]);
 }

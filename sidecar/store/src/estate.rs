@@ -11,6 +11,7 @@ use crate::{
     InboxSettings, LetterSettings, Store, StoreError,
     backend::{Failure, Space},
     commit::{Refusal, Session},
+    faults::Call,
     inbox::{Account, Ledgers, Left},
     keys::{Key, Table},
     letters::{Place, Shelf},
@@ -50,7 +51,10 @@ impl Store {
         let mut estate = Estate::default();
         loop {
             let (from, to) = (account(&from), account(&to));
-            let step = self.writer.write(move |session| adopt_records(session, &from, &to)).await?;
+            let step = self
+                .writer
+                .write(Call::Adopt, move |session| adopt_records(session, &from, &to))
+                .await?;
             estate.records += step.records;
             if step.is_last {
                 break;
@@ -58,7 +62,7 @@ impl Store {
         }
         loop {
             let (from, to) = (place(&from), place(&to));
-            let moved = self.writer.write(move |session| {
+            let moved = self.writer.write(Call::Adopt, move |session| {
                 Shelf::with(&from, session, |from, session| {
                     Shelf::with(&to, session, |to, session| from.leave(&mut session.tx, Some(to)))
                 })
@@ -68,7 +72,7 @@ impl Store {
                 moved => estate.letters += moved,
             }
         }
-        let adopted = self.writer.write(move |session| {
+        let adopted = self.writer.write(Call::Adopt, move |session| {
             let moved = leave_suspicions(&mut session.tx, &from, Some(&to))?;
             session.tx.delete(Space::State, mark(&to));
             Ok(moved)
@@ -86,7 +90,7 @@ impl Store {
         let mut estate = Estate::default();
         loop {
             let of = account(&name);
-            let step = self.writer.write(move |session| {
+            let step = self.writer.write(Call::Discard, move |session| {
                 Ledgers::with(&of, session, |of, session| of.leave(&mut session.tx, None))
             });
             let step = step.await?;
@@ -100,7 +104,7 @@ impl Store {
         }
         loop {
             let of = place(&name);
-            let gone = self.writer.write(move |session| {
+            let gone = self.writer.write(Call::Discard, move |session| {
                 Shelf::with(&of, session, |of, session| of.leave(&mut session.tx, None))
             });
             match gone.await? {
@@ -108,8 +112,9 @@ impl Store {
                 gone => estate.letters += gone,
             }
         }
-        let gone =
-            self.writer.write(move |session| Ok(leave_suspicions(&mut session.tx, &name, None)?));
+        let gone = self.writer.write(Call::Discard, move |session| {
+            Ok(leave_suspicions(&mut session.tx, &name, None)?)
+        });
         estate.suspicions = gone.await?;
         Ok(estate)
     }
@@ -120,9 +125,9 @@ impl Store {
     /// When the database fails.
     pub async fn adopt_epoch(&self, from: &str, to: &str) -> Result<(), StoreError> {
         let (from, to) = (from.to_owned(), to.to_owned());
-        let raised = self
-            .writer
-            .write(move |session| Ok(positions::raise_epoch(&mut session.tx, &from, &to)?));
+        let raised = self.writer.write(Call::Adopt, move |session| {
+            Ok(positions::raise_epoch(&mut session.tx, &from, &to)?)
+        });
         raised.await
     }
 }

@@ -82,4 +82,10 @@ calls! {
     ChangeLetter,
     /// Copies that go.
     PurgeLetters,
+    /// What is held, by name.
+    ReadHoldings,
+    /// What a name has left, to another one.
+    Adopt,
+    /// What a name has left, thrown away.
+    Discard,
 }

@@ -9,6 +9,7 @@ use crate::{
     Store, StoreError,
     backend::{Failure, Space},
     commit::{Refusal, Session},
+    faults::Call,
     inbox, keys,
     keys::{Key, Table},
     letters,
@@ -57,10 +58,11 @@ impl Store {
     /// When the database fails, or what it tells cannot be read.
     pub async fn holdings(&self) -> Result<BTreeMap<String, Holdings>, StoreError> {
         let mut all = BTreeMap::new();
-        for name in self.writer.read(|session| Ok(names(&session.tx)?)).await? {
+        for name in self.writer.read(Call::ReadHoldings, |session| Ok(names(&session.tx)?)).await? {
             // Others get their turn between two names.
             let of = name.clone();
-            let held = self.writer.read(move |session| holdings(session, &of)).await?;
+            let held =
+                self.writer.read(Call::ReadHoldings, move |session| holdings(session, &of)).await?;
             if !held.is_empty() {
                 all.insert(name, held);
             }

@@ -90,10 +90,10 @@ async fn a_driver_that_panics_is_started_again_and_delivers_what_it_held() {
     let bench = Bench::new().await;
     bench.script.attach();
     bench.script.panic_at(2);
-    let first = bench.join().await;
+    let mut first = bench.join().await;
 
     bench.script.deliver(0..3);
-    let ended = timeout(Duration::from_secs(60), first.end).await.unwrap();
+    let ended = timeout(Duration::from_secs(60), &mut first.end).await.unwrap();
 
     assert!(ended.is_err(), "its session is ended without a word: {ended:?}");
     let trouble = bench.vitals.trouble().unwrap();

@@ -177,8 +177,8 @@ async fn deliver(connectors: &Connectors, name: &str) -> Vec<u64> {
             let acked = offers.iter().map(|offer| (offer.delivery, offer.delivery)).collect();
             let results = Results { acked, failures: Vec::new() };
             sink.said(seat.worker, FromSink::Results(results)).await;
-            let _ = timeout(Duration::from_secs(5), seat.end).await;
-            sink.leave(seat.worker, danube_sidecar_core::dispatch::Departure::Released).await;
+            // It ends where all is drained; else the worker leaves.
+            let _ = timeout(Duration::from_secs(5), &mut seat.end).await;
             return offers.iter().map(|offer| offer.record.identity.offset).collect();
         }
         sleep(Duration::from_millis(100)).await;

@@ -211,7 +211,8 @@ pub struct Retry {
     pub initial_backoff: Option<Duration>,
     /// Upper bound of the backoff.
     pub max_backoff: Option<Duration>,
-    /// After this long every attempt counts.
+    /// After this long every attempt counts; none: after a day, or ten minutes where nothing
+    /// else is there to be tried.
     pub max_age: Option<Duration>,
     /// What follows when they are used up.
     pub on_exhausted: OnExhausted,

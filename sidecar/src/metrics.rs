@@ -62,6 +62,10 @@ pub fn describe() {
     );
     describe_gauge!("danube_connector_workers", "Attached workers.");
     describe_gauge!(
+        "danube_connector_inbox_paused",
+        "1: the inbox takes no records, because it or its disk is full; status says which."
+    );
+    describe_gauge!(
         "danube_connector_breaker_open",
         "1: nothing succeeds at the connector, so records wait; 0.5: one is tried; 0: they flow."
     );
@@ -78,6 +82,7 @@ pub struct SinkMetrics {
     resolved: [Counter; 4],
     workers: Gauge,
     breaker: Gauge,
+    inbox_paused: Gauge,
 }
 
 impl SinkMetrics {
@@ -95,6 +100,7 @@ impl SinkMetrics {
             resolved: ["acked", "filtered", "dead_lettered", "skipped"].map(resolved),
             workers: gauge!("danube_connector_workers", "connector" => name()),
             breaker: gauge!("danube_connector_breaker_open", "connector" => name()),
+            inbox_paused: gauge!("danube_connector_inbox_paused", "connector" => name()),
         }
     }
 
@@ -143,6 +149,11 @@ impl SinkMetrics {
             Breaker::HalfOpen => 0.5,
             Breaker::Open => 1.0,
         });
+    }
+
+    /// The inbox takes no records, or does.
+    pub fn inbox_paused(&self, paused: bool) {
+        self.inbox_paused.set(f64::from(u8::from(paused)));
     }
 
     /// Attached workers.

@@ -232,7 +232,7 @@ impl Inbox {
         }
         // They stay the first ones: the log keeps the broker's order.
         self.arriving.put_back(records);
-        self.in_doubt = !matches!(error, StoreError::InboxFull { .. });
+        self.in_doubt = !error.is_full();
         let trouble = error.to_string();
         if self.trouble.as_ref() != Some(&trouble) {
             warn!(error = trouble, "the inbox takes no records: nothing is acked meanwhile");
@@ -338,6 +338,10 @@ impl Inbox {
         }));
     }
 
+    pub(super) fn takes_nothing(&self) -> bool {
+        self.trouble.is_some()
+    }
+
     pub(super) fn may_offer(&self) -> bool {
         !self.marking && self.resolved.is_empty()
     }
@@ -375,7 +379,7 @@ impl Inbox {
 async fn pause_after<T>(result: &Result<T, StoreError>) {
     match result {
         Ok(_) => {}
-        Err(StoreError::InboxFull { .. }) => sleep(PAUSE_WHEN_FULL).await,
+        Err(error) if error.is_full() => sleep(PAUSE_WHEN_FULL).await,
         Err(_) => sleep(PAUSE).await,
     }
 }

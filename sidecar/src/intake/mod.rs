@@ -184,6 +184,14 @@ impl Intake {
         }
     }
 
+    /// Whether the inbox takes no records at present: it is full, or the disk is.
+    pub fn takes_nothing(&self) -> bool {
+        match self {
+            Self::PassThrough(_) => false,
+            Self::Inbox(intake) => intake.takes_nothing(),
+        }
+    }
+
     /// Whether records may be offered now: not before the resolution of earlier ones
     /// is written, or a kill of the sidecar would deliver more again than what is
     /// unresolved at workers.

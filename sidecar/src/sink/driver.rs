@@ -122,6 +122,7 @@ impl Driver {
         self.carry_out_events();
         let wanted = self.wants_records();
         self.intake.turn(wanted, &mut self.dispatch);
+        self.metrics.inbox_paused(self.intake.takes_nothing());
         if self.paused.is_none() && self.intake.may_offer() {
             self.send_batches();
             self.carry_out_events();

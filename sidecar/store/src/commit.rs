@@ -17,6 +17,7 @@ use crate::{
     inbox::Ledgers,
     letters::Shelves,
     panics::caught,
+    room::Room,
     transaction::Transaction,
 };
 
@@ -24,11 +25,14 @@ use crate::{
 /// away, and how long a failed database is left alone.
 pub(crate) const TICK: Duration = Duration::from_secs(1);
 const REOPEN_AFTER: Duration = Duration::from_millis(100);
+/// What the log held has gone by then, if it can.
+const RENEW_AFTER: Duration = Duration::from_secs(10);
 
 /// What an operation works on: uncommitted changes, and what memory knows.
 pub(crate) struct Session<'c, 'b> {
     pub(crate) tx: Transaction<'b>,
     pub(crate) memory: &'c mut Memory,
+    pub(crate) room: &'c Room,
 }
 
 /// Derived from the database, and dropped whenever a commit fails.
@@ -93,9 +97,12 @@ pub(crate) struct Committer {
     backend: Option<Box<dyn Backend>>,
     failed: Option<Failed>,
     memory: Memory,
+    room: Room,
     clock: Clock,
     unsynced: bool,
     ticked: Instant,
+    /// When the log was last begun anew, to make room.
+    renewed: Option<Instant>,
 }
 
 /// Since when nothing is written, and why.
@@ -111,8 +118,19 @@ impl Committer {
         clock: Clock,
     ) -> Result<Self, StoreError> {
         let backend = Some(opener.open()?);
-        let (memory, ticked) = (Memory::default(), Instant::now());
-        Ok(Self { path, opener, backend, failed: None, memory, clock, unsynced: false, ticked })
+        let room = Room::new(path.parent().unwrap_or(&path), opener.disk());
+        Ok(Self {
+            path,
+            opener,
+            backend,
+            failed: None,
+            memory: Memory::default(),
+            room,
+            clock,
+            unsynced: false,
+            ticked: Instant::now(),
+            renewed: None,
+        })
     }
 
     /// Does all of `group`, and answers each: the changes in one commit, in their
@@ -144,6 +162,7 @@ impl Committer {
         }
         let busy = self.unsettled()
             || self.failed.is_some()
+            || self.room.waits()
             || self.memory.inboxes.need_sweep()
             || self.memory.letters.need_sweep();
         busy.then(|| TICK.saturating_sub(self.ticked.elapsed()))
@@ -172,7 +191,49 @@ impl Committer {
         };
         synced.map_err(|failure| self.fail(failure))?;
         self.unsynced = false;
-        Ok(())
+        self.look_for_room();
+        self.room.tend();
+        self.renew()
+    }
+
+    fn look_for_room(&mut self) {
+        let unwritten = self.backend.as_ref().map_or(0, |backend| backend.unwritten());
+        self.room.look(unwritten);
+    }
+
+    /// On a disk that is nearly full begins the log anew, where it holds mostly what
+    /// nobody needs any more.
+    fn renew(&mut self) -> Result<(), StoreError> {
+        let lately = self.renewed.is_some_and(|renewed| renewed.elapsed() < RENEW_AFTER);
+        let wanted = self.memory.inboxes.bytes() + self.room.reserve() / 2;
+        let log = self.backend.as_ref().map_or(0, |backend| backend.log_bytes());
+        if !self.room.is_low() || lately || log < wanted {
+            return Ok(());
+        }
+        self.renewed = Some(Instant::now());
+        tracing::info!(bytes = log, "the store's log is begun anew, to make room on the disk");
+        self.open_again(|opener| opener.open_without_log())
+    }
+
+    /// Closes the database, and opens it again.
+    fn open_again(
+        &mut self,
+        open: impl FnOnce(&dyn Open) -> Result<Box<dyn Backend>, StoreError>,
+    ) -> Result<(), StoreError> {
+        // Its lock and its threads must be gone first.
+        self.backend = None;
+        self.memory = Memory::default();
+        match open(&*self.opener) {
+            Ok(backend) => {
+                self.backend = Some(backend);
+                self.failed = None;
+                Ok(())
+            }
+            Err(error) => {
+                self.failed = Some(Failed { error: error.clone(), tried: Instant::now() });
+                Err(error)
+            }
+        }
     }
 
     fn write(&mut self, operations: &mut [Box<dyn Operation>]) -> Result<(), StoreError> {
@@ -182,6 +243,7 @@ impl Committer {
             Kind::Read => None,
         });
         let durability = durability.max().unwrap_or(Durability::Process);
+        self.look_for_room();
         self.transact(durability, |session| {
             operations.iter_mut().try_for_each(|operation| operation.apply(session))
         })
@@ -193,7 +255,8 @@ impl Committer {
         work: impl FnOnce(&mut Session<'_, '_>) -> Result<(), Failure>,
     ) -> Result<(), StoreError> {
         let Some(backend) = &mut self.backend else { return Err(self.away()) };
-        let mut session = Session { tx: Transaction::new(&**backend), memory: &mut self.memory };
+        let Self { memory, room, .. } = self;
+        let mut session = Session { tx: Transaction::new(&**backend), memory, room };
         let done = no_panic(|| work(&mut session));
         let changes = session.tx.into_changes();
         let committed = match done {
@@ -214,7 +277,8 @@ impl Committer {
             self.recover()?;
         }
         let Some(backend) = &self.backend else { return Err(self.away()) };
-        let mut session = Session { tx: Transaction::new(&**backend), memory: &mut self.memory };
+        let Self { memory, room, .. } = self;
+        let mut session = Session { tx: Transaction::new(&**backend), memory, room };
         operation.apply(&mut session).map_err(|failure| failure.at(&self.path))?;
         self.memory.publish();
         Ok(())
@@ -239,21 +303,9 @@ impl Committer {
         if !self.opener.worth_trying() {
             return Err(failed.error.clone());
         }
-        // Its lock and its threads must be gone first.
-        self.backend = None;
-        self.memory = Memory::default();
-        match self.opener.open() {
-            Ok(backend) => {
-                tracing::info!(path = %self.path.display(), "the store is open again");
-                self.backend = Some(backend);
-                self.failed = None;
-                Ok(())
-            }
-            Err(error) => {
-                failed.error = error.clone();
-                Err(error)
-            }
-        }
+        self.open_again(|opener| opener.open())?;
+        tracing::info!(path = %self.path.display(), "the store is open again");
+        Ok(())
     }
 
     fn away(&self) -> StoreError {

@@ -101,6 +101,21 @@ pub enum StoreError {
         /// The records that it has itself.
         own: u64,
     },
+    /// Transient: there is room again when connectors catch up, or somebody makes it.
+    /// Nothing was appended.
+    #[error(
+        "the disk of {data_dir} is nearly full: less than {reserve} bytes are left, and inboxes take \
+         no records until there are {resume}; what they hold is delivered meanwhile; make room, or \
+         let the connectors catch up"
+    )]
+    DiskLow {
+        /// The directory as configured.
+        data_dir: PathBuf,
+        /// What intake leaves.
+        reserve: u64,
+        /// With so much it begins again.
+        resume: u64,
+    },
     /// Transient: the store opens the database again by itself, as soon as that
     /// has a chance. A change that failed with it may have happened all the same.
     #[error("the store {path} failed: {source}; check the disk's space and health")]
@@ -163,11 +178,19 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// Whether an append failed for want of room, so that nothing of it is in the inbox.
+    pub fn is_full(&self) -> bool {
+        matches!(self, Self::InboxFull { .. } | Self::DiskLow { .. })
+    }
+
     /// Whether the same call can succeed later without a restart.
     pub fn is_transient(&self) -> bool {
         match self {
             Self::PositionsFull { .. } => true,
-            Self::InboxFull { .. } | Self::Database { .. } | Self::Thread { .. } => true,
+            Self::InboxFull { .. }
+            | Self::DiskLow { .. }
+            | Self::Database { .. }
+            | Self::Thread { .. } => true,
             // At open both want an operator; later they come from opening again.
             Self::DataDir { .. } | Self::InUse { .. } => true,
             Self::Format { .. }

@@ -131,7 +131,8 @@ impl Inbox {
     /// the queue for itself.
     ///
     /// # Errors
-    /// [`StoreError::InboxFull`] when the room is used up: nothing was appended.
+    /// [`StoreError::InboxFull`] when the room is used up, [`StoreError::DiskLow`] when
+    /// the disk has hardly any left: nothing was appended.
     /// Otherwise when the database fails: then it is open whether the records are
     /// in, and [`seen`](Self::seen) tells.
     pub async fn append(&self, records: Vec<Arc<Record>>) -> Result<AppendedAt, StoreError> {
@@ -143,6 +144,7 @@ impl Inbox {
             if self.account.settings.fsync { Durability::Power } else { Durability::Process };
         let appended =
             self.submit(Call::Append, Kind::Write(durability), bytes, move |ledger, session| {
+                session.room.for_records()?;
                 ledger.sweep(&mut session.tx, now_ms)?;
                 ledger.append(&mut session.tx, encoded)
             });

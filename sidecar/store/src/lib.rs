@@ -30,6 +30,7 @@ mod letters;
 mod loss;
 mod panics;
 mod positions;
+mod room;
 mod suspicions;
 #[cfg(test)]
 mod tests;

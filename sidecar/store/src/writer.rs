@@ -195,7 +195,7 @@ async fn share(semaphore: &Arc<Semaphore>, units: usize) -> Option<OwnedSemaphor
 }
 
 fn run(mut committer: Committer, waiting: &mpsc::Receiver<Queued>) {
-    let mut wake = None;
+    let mut wake = committer.tend();
     while let Some(first) = next(waiting, wake) {
         let queued: Vec<Queued> = first.into_iter().chain(waiting.try_iter().take(QUEUE)).collect();
         let (group, shares): (Vec<_>, Vec<_>) =

@@ -5,6 +5,7 @@
 //! this module waits itself, while it can still see a failure; it seals buffers
 //! by size; and it drops whole files below what is still stored.
 
+mod disk;
 mod journal;
 mod log;
 mod manifest;
@@ -143,6 +144,18 @@ impl Backend for Engine {
     fn sync(&mut self) -> Result<(), Failure> {
         self.database.persist(PersistMode::SyncData).map_err(Failure::new)?;
         self.log.synced().map_err(Failure::new)
+    }
+
+    fn unwritten(&self) -> u64 {
+        let sizes = self.keyspaces().map(|keyspace| {
+            let active = keyspace.tree.active_memtable().size();
+            active + keyspace.sealed_memtable_count() as u64 * BUFFER
+        });
+        sizes.iter().sum()
+    }
+
+    fn log_bytes(&self) -> u64 {
+        self.log.bytes()
     }
 
     fn settled(&self) -> bool {

@@ -15,7 +15,7 @@ use std::{
 
 use bytes::Bytes;
 
-use crate::StoreError;
+use crate::{StoreError, room::Disk};
 
 /// Which of the backend's ordered key spaces a key belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -81,6 +81,16 @@ pub(crate) trait Backend: Send {
         true
     }
 
+    /// Bytes that are in the log only, and are to be written elsewhere.
+    fn unwritten(&self) -> u64 {
+        0
+    }
+
+    /// Bytes of the log on the disk.
+    fn log_bytes(&self) -> u64 {
+        0
+    }
+
     /// Gives space back to the disk, some now and some at the next calls. The
     /// caller has deleted all keys from `from` on below `to`, and will never write
     /// one there again.
@@ -90,6 +100,17 @@ pub(crate) trait Backend: Send {
 /// Opens a backend, at first and after each of its failures.
 pub(crate) trait Open: Send {
     fn open(&self) -> Result<Box<dyn Backend>, StoreError>;
+
+    /// Opens a backend that gives the room of its log back soon: what of it is still
+    /// wanted goes elsewhere.
+    fn open_without_log(&self) -> Result<Box<dyn Backend>, StoreError> {
+        self.open()
+    }
+
+    /// The disk, where there is one.
+    fn disk(&self) -> Option<Box<dyn Disk>> {
+        None
+    }
 
     /// Whether opening has a chance: an open backend that no longer writes may
     /// still answer reads, and is given up only for a better one.

@@ -60,6 +60,12 @@ impl Ledgers {
         }
     }
 
+    /// Bytes of the records that are still there.
+    pub(crate) fn bytes(&self) -> u64 {
+        let usages = self.0.values().map(Ledger::usage);
+        usages.map(|usage| usage.bytes + usage.retained_bytes).sum()
+    }
+
     pub(crate) fn need_sweep(&self) -> bool {
         self.0.values().any(Ledger::needs_sweep)
     }

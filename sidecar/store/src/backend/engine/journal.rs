@@ -98,7 +98,11 @@ pub(super) enum First {
 /// Looks at the beginning of a journal only: the stamp is the first item of our batches.
 pub(super) fn first(path: &Path) -> io::Result<First> {
     let mut bytes = Vec::new();
-    File::open(path)?.take(START_BYTES).read_to_end(&mut bytes)?;
+    match File::open(path) {
+        Ok(file) => _ = file.take(START_BYTES).read_to_end(&mut bytes)?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(First::Nothing),
+        Err(error) => return Err(error),
+    }
     let mut cursor = Cursor(&bytes);
     if matches!(cursor.byte(), None | Some(0)) {
         return Ok(First::Nothing);

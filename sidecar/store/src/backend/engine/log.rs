@@ -1,7 +1,7 @@
 //! The log of commits as a whole: numbers them, tells the witness, and holds on to the
 //! engine's journals.
 
-use std::{collections::BTreeSet, io, path::PathBuf};
+use std::{collections::BTreeSet, fs, io, os::unix::fs::MetadataExt as _, path::PathBuf};
 
 use bytes::Bytes;
 use fjall::Database;
@@ -89,6 +89,13 @@ impl Log {
         database.journal_count() == self.journals.len()
     }
 
+    /// What the journals take from the disk.
+    pub(super) fn bytes(&self) -> u64 {
+        let path = |number: &u64| self.spares.journal(*number);
+        let sizes = self.journals.iter().filter_map(|number| fs::metadata(path(number)).ok());
+        sizes.map(|journal| journal.blocks() * 512).sum()
+    }
+
     /// Sees which journals have come and gone.
     fn follow(&mut self) -> io::Result<()> {
         let journals = self.spares.journals()?;
@@ -125,7 +132,8 @@ impl Log {
 /// The number of the first commit in the journals; of the next one where they have none.
 fn first_number(spares: &Spares, journals: &BTreeSet<u64>, last: u64) -> io::Result<Option<u64>> {
     for journal in journals {
-        match journal::first(&spares.journal(*journal))? {
+        // One that the engine took away as we looked has nothing that is needed.
+        match journal::first(&spares.readable(*journal))? {
             First::Nothing => {}
             First::Unstamped => return Ok(None),
             First::Stamped(stamp) => return Ok(Some(stamp.number)),

@@ -14,6 +14,7 @@ use fjall::{
 
 use super::{
     BUFFER, Engine,
+    disk::DataDir,
     log::Log,
     spares::Spares,
     stamp::{self, Stamp},
@@ -24,6 +25,7 @@ use super::{
 use crate::{
     StoreError,
     backend::{Backend, Failure, Open},
+    room::Disk,
 };
 
 /// The layout of the keys and values, and of the files beside the engine's; raised when
@@ -105,12 +107,15 @@ impl OpenEngine {
     }
 
     /// Looks at the files, lets the engine open them, and asks it for the last commit.
-    fn open_engine(&self, format: u32) -> Result<Engine, StoreError> {
+    fn open_engine(&self, format: u32, without_log: bool) -> Result<Engine, StoreError> {
         let witness = self.data_dir.join(WITNESS_FILE);
         let spares = Spares::new(self.path(), self.data_dir.join(SPARES_FOLDER));
         let words = witness::read(&witness).map_err(|error| self.unusable(error))?;
         let logged = survey(&self.path(), &spares, words.as_ref());
         let logged = logged.map_err(|obstacle| self.obstacle(obstacle))?;
+        if without_log {
+            spares.begin_next().map_err(|error| self.unusable(error))?;
+        }
         let keyspaces = Keyspaces::open(&self.path()).map_err(|error| self.failed(error))?;
         let last = keyspaces.last().map_err(|error| self.failed(error))?;
         let needed = words.as_ref().map_or(0, |words| words.acknowledged().number);
@@ -214,7 +219,16 @@ fn records_options() -> KeyspaceCreateOptions {
 impl Open for OpenEngine {
     fn open(&self) -> Result<Box<dyn Backend>, StoreError> {
         let format = self.format()?;
-        Ok(Box::new(self.open_engine(format)?))
+        Ok(Box::new(self.open_engine(format, false)?))
+    }
+
+    fn open_without_log(&self) -> Result<Box<dyn Backend>, StoreError> {
+        let format = self.format()?;
+        Ok(Box::new(self.open_engine(format, true)?))
+    }
+
+    fn disk(&self) -> Option<Box<dyn Disk>> {
+        Some(Box::new(DataDir(self.data_dir.clone())))
     }
 
     fn worth_trying(&self) -> bool {

@@ -8,7 +8,8 @@
 
 use std::{
     collections::BTreeSet,
-    fs, io,
+    fs::{self, File},
+    io,
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
 };
@@ -40,6 +41,14 @@ impl Spares {
         numbers(&self.journals)
     }
 
+    /// Begins another journal: the engine writes what is in those before it into tables,
+    /// and lets go of them.
+    pub(super) fn begin_next(&self) -> io::Result<()> {
+        let next = self.journals()?.last().map_or(0, |last| last + 1);
+        File::create_new(self.journal(next))?.sync_all()?;
+        File::open(&self.journals)?.sync_all()
+    }
+
     /// Puts back what is missed of the journals from `first` on.
     pub(super) fn restore(&self, first: u64) -> io::Result<()> {
         let present = self.journals()?;
@@ -57,20 +66,24 @@ impl Spares {
         fs::create_dir_all(&self.spares)?;
         for number in journals {
             let (journal, spare) = (self.journal(*number), self.spare(*number));
-            match fs::metadata(&spare) {
-                Ok(other) if other.ino() == fs::metadata(&journal)?.ino() => continue,
-                // Copied, with the whole folder, by somebody who knows no links.
-                Ok(_) => fs::remove_file(&spare)?,
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => return Err(error),
-            }
-            match fs::hard_link(&journal, &spare) {
+            match (inode(&journal)?, inode(&spare)?) {
                 // The engine was faster: it needs it no more.
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                linked => linked?,
+                (None, _) => continue,
+                (journal, spare) if journal == spare => continue,
+                // Copied, with the whole folder, by somebody who knows no links.
+                (_, Some(_)) => fs::remove_file(&spare)?,
+                (_, None) => {}
             }
+            unless_gone(fs::hard_link(&journal, &spare))?;
         }
         Ok(())
+    }
+
+    /// A journal under the name that is ours, where it has one: the engine may be deleting
+    /// the other.
+    pub(super) fn readable(&self, number: u64) -> PathBuf {
+        let spare = self.spare(number);
+        if spare.exists() { spare } else { self.journal(number) }
     }
 
     /// Forgets the journals before `first`, the oldest ones first: what is left is
@@ -82,13 +95,24 @@ impl Spares {
 
     /// Removes a journal that must not be read, under both names.
     pub(super) fn remove(&self, number: u64) -> io::Result<()> {
-        for path in [self.spare(number), self.journal(number)] {
-            match fs::remove_file(path) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                removed => removed?,
-            }
-        }
-        Ok(())
+        let paths = [self.spare(number), self.journal(number)];
+        paths.into_iter().try_for_each(|path| unless_gone(fs::remove_file(path)))
+    }
+}
+
+fn unless_gone(done: io::Result<()>) -> io::Result<()> {
+    match done {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        done => done,
+    }
+}
+
+/// `None` where there is no such file.
+fn inode(path: &Path) -> io::Result<Option<u64>> {
+    match fs::metadata(path) {
+        Ok(metadata) => Ok(Some(metadata.ino())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
     }
 }
 

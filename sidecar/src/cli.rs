@@ -8,10 +8,10 @@ use danube_sidecar_conformance::ConformanceCommand;
 use crate::{
     admin::args::{
         CheckpointCommand, DlqCommand, FailingCommand, PauseCommand, ReplayCommand, StatusCommand,
-        StoreCommand,
     },
     config::{LogFormat, Overrides, TopicName},
     init::InitCommand,
+    store_command::StoreCommand,
 };
 
 const EXAMPLES: &str = "\
@@ -65,7 +65,7 @@ pub enum Command {
     Replay(ReplayCommand),
     /// Show, set or reset where a source resumes.
     Checkpoint(CheckpointCommand),
-    /// Show what the data directory holds.
+    /// Show what a data directory holds; check, read out or repair a damaged one.
     Store(StoreCommand),
     /// Make a new connector, from a template.
     Init(InitCommand),

@@ -207,6 +207,7 @@ fn sink((name, view): (String, crate::sink::View)) -> serde_json::Value {
             "bytes": inbox.bytes,
             "max_bytes": inbox.max_bytes,
             "oldest_ms": inbox.oldest_ms,
+            "unreadable": inbox.unreadable,
         })),
         "trouble": view.intake.trouble,
         "failed": view.failed,

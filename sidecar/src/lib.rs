@@ -31,6 +31,7 @@ pub mod session;
 pub mod signals;
 pub mod sink;
 pub mod source;
+pub mod store_command;
 pub mod stranded;
 pub mod summary;
 pub mod vitals;

@@ -4,13 +4,18 @@ use std::{env, path::Path, process::ExitCode};
 
 use clap::Parser as _;
 use danube_sidecar::{
-    admin::{self, args::Tool},
+    admin::{
+        self,
+        args::{StoreCommand, Tool},
+    },
     app,
     cli::{Cli, Command, Common, Dev, Publish, Run},
     config::{self, Config, ConfigError, Environment, Overrides},
     dev,
     init::{self, InitCommand},
-    log, publish, signals, summary,
+    log, publish, signals,
+    store_command::{self, Rescue, Task},
+    summary,
 };
 use danube_sidecar_conformance::{self as conformance, ConformanceCommand};
 use tokio::runtime::{Builder, Handle, Runtime};
@@ -35,7 +40,10 @@ fn main() -> ExitCode {
             Command::Dlq(command) => operate(Tool::Dlq(command)).await,
             Command::Replay(command) => operate(Tool::Replay(command)).await,
             Command::Checkpoint(command) => operate(Tool::Checkpoint(command)).await,
-            Command::Store(command) => operate(Tool::Store(command)).await,
+            Command::Store(command) => match command.task {
+                Task::Live(action) => operate(Tool::Store(StoreCommand { action })).await,
+                Task::Rescue(task) => keep(&task),
+            },
             Command::Init(command) => create(&command),
             Command::Conformance(command) => certify(command).await,
         }
@@ -121,6 +129,14 @@ async fn send(publish: Publish) -> ExitCode {
             println!("published {count} to {topic}");
             ExitCode::SUCCESS
         }
+        Err(error) => fail(1, &error),
+    }
+}
+
+fn keep(task: &Rescue) -> ExitCode {
+    match store_command::run(task) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
         Err(error) => fail(1, &error),
     }
 }

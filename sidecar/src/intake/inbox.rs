@@ -227,7 +227,7 @@ impl Inbox {
     }
 
     fn append_failed(&mut self, records: Vec<Arc<Record>>, error: &StoreError) {
-        if matches!(error, StoreError::InboxFull { .. }) {
+        if error.is_full() {
             self.most = (records.len() / 2).max(1);
         }
         // They stay the first ones: the log keeps the broker's order.

@@ -32,7 +32,7 @@ const RENEW_AFTER: Duration = Duration::from_secs(10);
 pub(crate) struct Session<'c, 'b> {
     pub(crate) tx: Transaction<'b>,
     pub(crate) memory: &'c mut Memory,
-    pub(crate) room: &'c Room,
+    pub(crate) room: &'c mut Room,
 }
 
 /// Derived from the database, and dropped whenever a commit fails.
@@ -56,6 +56,15 @@ pub(crate) enum Refusal {
     Own(StoreError),
     /// The database failed; the transaction is lost.
     Database(Failure),
+}
+
+impl std::fmt::Display for Refusal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Own(error) => error.fmt(f),
+            Self::Database(Failure(error)) => error.fmt(f),
+        }
+    }
 }
 
 impl From<Failure> for Refusal {
@@ -184,8 +193,10 @@ impl Committer {
             Some(backend) => {
                 let unsettled = self.unsynced || !backend.settled();
                 let synced = if unsettled { backend.sync() } else { Ok(()) };
-                let inboxes = &mut self.memory.inboxes;
-                synced.and_then(|()| no_panic(|| inboxes.reclaim(&mut **backend)))
+                let (inboxes, suffices) = (&mut self.memory.inboxes, self.room.suffices());
+                // It writes what is in memory into files.
+                let reclaim = || if suffices { inboxes.reclaim(&mut **backend) } else { Ok(()) };
+                synced.and_then(|()| no_panic(reclaim))
             }
             None => Ok(()),
         };

@@ -8,9 +8,11 @@
 mod encoding;
 mod ledger;
 mod ledgers;
+mod recount;
 mod seen;
 mod stored;
 mod totals;
+mod unreadable;
 
 use std::{sync::Arc, time::Duration};
 
@@ -21,8 +23,10 @@ use self::{
     ledger::{Ledger, Moved, Step},
 };
 pub(crate) use self::{
+    encoding::decode,
     ledger::{Left, peek},
     ledgers::{Account, Ledgers},
+    recount::recount,
     totals::last_seq,
 };
 use crate::{
@@ -83,6 +87,8 @@ pub struct InboxUsage {
     pub last_seq: u64,
     /// When the oldest of those that wait was appended, as far as known.
     pub oldest_ms: Option<i64>,
+    /// Numbers of records that could not be read, and were passed over: see the log.
+    pub unreadable: u64,
 }
 
 /// Which retained records are offered again.
@@ -144,7 +150,7 @@ impl Inbox {
             if self.account.settings.fsync { Durability::Power } else { Durability::Process };
         let appended =
             self.submit(Call::Append, Kind::Write(durability), bytes, move |ledger, session| {
-                session.room.for_records()?;
+                session.room.take(bytes as u64)?;
                 ledger.sweep(&mut session.tx, now_ms)?;
                 ledger.append(&mut session.tx, encoded)
             });
@@ -171,7 +177,8 @@ impl Inbox {
     /// `max_records`, and no more once `max_bytes` are reached.
     ///
     /// # Errors
-    /// When the database fails, or a record cannot be read.
+    /// When the database fails, or a record cannot be read. Asked again and again, it goes
+    /// on behind those that cannot, names them in the log, and counts them.
     pub async fn read(
         &self,
         after: u64,

@@ -4,6 +4,7 @@
 //! never blocks anybody.
 
 mod encoding;
+mod recount;
 mod shelf;
 
 use std::{sync::Arc, time::Duration};
@@ -11,7 +12,11 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use danube_sidecar_core::record::SchemaRef;
 
-pub(crate) use self::shelf::{Place, Shelf, Shelves, last_id, peek};
+pub(crate) use self::{
+    encoding::decode,
+    recount::recount,
+    shelf::{Place, Shelf, Shelves, last_id, peek},
+};
 use crate::{
     Store, StoreError,
     commit::{Refusal, Session},

@@ -30,6 +30,7 @@ mod letters;
 mod loss;
 mod panics;
 mod positions;
+mod rescue;
 mod room;
 mod suspicions;
 #[cfg(test)]
@@ -51,6 +52,7 @@ pub use inbox::{AppendedAt, Entry, Inbox, InboxSettings, InboxUsage, ReplayFrom}
 pub use letters::{Letter, LetterFilter, LetterSettings, Letters, LettersUsage, NewLetter};
 pub use loss::{ConnectorLoss, Damage, Loss};
 pub use positions::{MAX_POSITION_BYTES, Position};
+pub use rescue::{Checked, Left, Repaired, check, export, repair};
 use writer::Writer;
 
 /// The sidecar's store. Cheap to clone; the database is closed, and may be

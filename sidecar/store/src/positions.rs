@@ -259,7 +259,7 @@ fn encode(position: &Position) -> Vec<u8> {
     value
 }
 
-fn decode(key: &[u8], value: &[u8]) -> Option<Position> {
+pub(crate) fn decode(key: &[u8], value: &[u8]) -> Option<Position> {
     let (offset, rest) = value.split_first_chunk()?;
     let (name, metadata) = match rest.split_first() {
         Some((&LONG_NAME, rest)) => {

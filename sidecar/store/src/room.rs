@@ -46,6 +46,8 @@ pub(crate) struct Room {
     disk: Option<Box<dyn Disk>>,
     /// What intake leaves.
     reserve: u64,
+    /// What is left of the disk when all has been written that was taken in.
+    left: u64,
     low: bool,
     holds: bool,
     may_hold: bool,
@@ -55,7 +57,9 @@ impl Room {
     pub(crate) fn new(data_dir: &Path, disk: Option<Box<dyn Disk>>) -> Self {
         let holds = disk.as_ref().is_some_and(|disk| disk.holds());
         let data_dir = data_dir.to_owned();
-        let mut room = Self { data_dir, disk, reserve: LEAST, low: false, holds, may_hold: false };
+        let (low, may_hold) = (false, false);
+        let mut room =
+            Self { data_dir, disk, reserve: LEAST, left: u64::MAX, low, holds, may_hold };
         room.look(0);
         room
     }
@@ -71,17 +75,22 @@ impl Room {
         if self.holds && free < self.reserve / 4 {
             self.let_go();
         }
-        let left = free.saturating_sub(unwritten);
-        if !self.low && left < self.reserve {
-            self.low = true;
+        self.left = free.saturating_sub(unwritten);
+        if self.left < self.reserve {
+            self.get_low();
+        } else if self.low && self.left >= self.resume() {
+            self.low = false;
+            tracing::info!(data_dir = %self.data_dir.display(), free, "the disk has room again");
+        }
+    }
+
+    fn get_low(&mut self) {
+        if !std::mem::replace(&mut self.low, true) {
             tracing::warn!(
-                data_dir = %self.data_dir.display(), free, reserve = self.reserve,
+                data_dir = %self.data_dir.display(), left = self.left, reserve = self.reserve,
                 "the disk is nearly full: inboxes take no records until there is room again; what \
                  they hold is delivered meanwhile; make room, or let the connectors catch up"
             );
-        } else if self.low && left >= self.resume() {
-            self.low = false;
-            tracing::info!(data_dir = %self.data_dir.display(), free, "the disk has room again");
         }
     }
 
@@ -118,14 +127,27 @@ impl Room {
         self.reserve + self.reserve / 2
     }
 
+    /// Gives room to so many bytes of records, which go into the log first, and into a table
+    /// later.
+    ///
     /// # Errors
-    /// When intake has to wait.
-    pub(crate) fn for_records(&self) -> Result<(), StoreError> {
-        if !self.low {
+    /// When intake has to wait, or less of it has a chance.
+    pub(crate) fn take(&mut self, bytes: u64) -> Result<(), StoreError> {
+        let left = self.left.saturating_sub(2 * bytes);
+        if !self.low && left >= self.reserve {
+            self.left = left;
             return Ok(());
+        }
+        if self.left < self.resume() {
+            self.get_low();
         }
         let (data_dir, resume) = (self.data_dir.clone(), self.resume());
         Err(StoreError::DiskLow { data_dir, reserve: self.reserve, resume })
+    }
+
+    /// Whether all that was taken in can be written where it belongs.
+    pub(crate) fn suffices(&self) -> bool {
+        self.left > 0
     }
 
     pub(crate) fn is_low(&self) -> bool {
@@ -196,7 +218,7 @@ mod tests {
         for (free, takes) in [(101, true), (99, false), (149, false), (150, true), (101, true)] {
             disk.free(free);
             room.look(0);
-            assert_eq!(room.for_records().is_ok(), takes, "{free} MiB free");
+            assert_eq!(room.take(0).is_ok(), takes, "{free} MiB free");
         }
     }
 
@@ -205,7 +227,18 @@ mod tests {
         let (disk, mut room) = room(400);
         disk.free(120);
         room.look(30 * MIB);
-        assert!(room.for_records().is_err());
+        assert!(room.take(0).is_err());
+    }
+
+    #[test]
+    fn a_batch_that_is_larger_than_the_room_is_refused_and_a_smaller_one_goes_in() {
+        let (disk, mut room) = room(400);
+        disk.free(160);
+        room.look(0);
+        assert!(room.take(31 * MIB).is_err());
+        assert!(room.take(10 * MIB).is_ok());
+        assert!(room.take(21 * MIB).is_err(), "the first one has its room already");
+        assert!(room.take(1).is_err(), "and intake waits for more");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::ops::Bound;
 
 use bytes::Bytes;
 
-use crate::backend::{Backend, Changes, Entry, Failure, Space};
+use crate::backend::{Backend, Changes, Entry, Failure, Space, gaps::readable_behind};
 
 /// Reads see the changes of their own transaction.
 pub(crate) struct Transaction<'b> {
@@ -60,6 +60,15 @@ impl<'b> Transaction<'b> {
                 None => self.changes.remove(&key),
             };
         }
+    }
+
+    /// Where reading goes on behind `from`, where it fails.
+    pub(crate) fn readable_behind(&self, space: Space, from: &Bytes, end: &Bytes) -> Option<Bytes> {
+        let reads = |key: &[u8]| {
+            let key = Bytes::copy_from_slice(key);
+            !matches!(self.range(space, &key, end).next(), Some(Err(_)))
+        };
+        readable_behind(reads, from, end)
     }
 
     /// What there is with keys from `from` on, below `to`, in order.

@@ -10,6 +10,7 @@ mod journal;
 mod log;
 mod manifest;
 mod open;
+mod rescue;
 mod spares;
 mod stamp;
 mod survey;
@@ -22,7 +23,7 @@ use bytes::Bytes;
 use fjall::{AbstractTree as _, Database, Keyspace, PersistMode};
 
 use self::log::Log;
-pub(crate) use self::open::OpenEngine;
+pub(crate) use self::{open::OpenEngine, rescue::Remains, survey::Examined};
 use super::{Backend, Changes, Durability, Entry, Failure, Space};
 
 /// A buffer is sealed and written out at this size; up to [`SEALED`] wait.
@@ -147,11 +148,7 @@ impl Backend for Engine {
     }
 
     fn unwritten(&self) -> u64 {
-        let sizes = self.keyspaces().map(|keyspace| {
-            let active = keyspace.tree.active_memtable().size();
-            active + keyspace.sealed_memtable_count() as u64 * BUFFER
-        });
-        sizes.iter().sum()
+        self.database.write_buffer_size()
     }
 
     fn log_bytes(&self) -> u64 {

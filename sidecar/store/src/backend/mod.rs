@@ -4,6 +4,7 @@
 //! nothing outside this module sees more of a backend than [`Backend`].
 
 pub(crate) mod engine;
+pub(crate) mod gaps;
 pub(crate) mod memory;
 
 use std::{

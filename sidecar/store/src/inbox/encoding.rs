@@ -112,7 +112,7 @@ pub(super) fn replayed(value: &Bytes) -> Option<Bytes> {
 }
 
 /// `None` when it is not a record that this version reads.
-pub(super) fn decode(seq: u64, value: &Bytes) -> Option<Entry> {
+pub(crate) fn decode(seq: u64, value: &Bytes) -> Option<Entry> {
     let appended_ms = appended_ms(value)?;
     let replayed = value[1] == 1;
     let stored = Stored::decode(value.slice(HEADER..)).ok()?;

@@ -1,6 +1,7 @@
 //! One connector's inbox in the database, and what it adds up to.
 
 mod leaving;
+mod reading;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -13,6 +14,7 @@ use super::{
     seen::Seen,
     stored::{Keys, Mark},
     totals::Totals,
+    unreadable::Unreadable,
 };
 use crate::{
     StoreError,
@@ -39,6 +41,7 @@ pub(crate) struct Ledger {
     keys: Keys,
     totals: Totals,
     seen: Seen,
+    unreadable: Unreadable,
     /// When the first record that waits was appended, where it is known.
     oldest_ms: Option<i64>,
     deleted: Deleted,
@@ -81,6 +84,7 @@ impl Ledger {
             keys,
             totals,
             seen,
+            unreadable: Unreadable::default(),
             oldest_ms: None,
             // What an earlier process deleted is given back soon.
             deleted: Deleted { bytes: 0, lately: true, asks: ASKS },
@@ -111,6 +115,7 @@ impl Ledger {
             max_bytes: self.account.settings.max_bytes,
             last_seq: self.totals.next_seq - 1,
             oldest_ms: self.oldest_ms.filter(|_| self.totals.records > 0),
+            unreadable: self.unreadable.count(),
         }
     }
 
@@ -155,19 +160,11 @@ impl Ledger {
         self.totals.latest_ms = self.totals.latest_ms.max(now_ms);
         for near in seqs.chunk_by(|one, next| next - one <= NEAR) {
             let (Some(first), Some(last)) = (near.first(), near.last()) else { continue };
-            let marked = self.totals.retained_records > 0;
-            let records = self.keys.records(tx, *first, last.saturating_add(1), marked);
-            let waiting: Vec<_> = records
-                .filter(|record| match record {
-                    Ok((seq, _, retained)) => !retained && near.binary_search(seq).is_ok(),
-                    Err(_) => true,
-                })
-                .map(|record| {
-                    record.map(|(seq, value, _)| {
-                        (seq, value.len() as u64, encoding::appended_ms(&value))
-                    })
-                })
-                .collect::<Result<_, _>>()?;
+            let waiting = self.waiting(tx, *first, *last, near).or_else(|_| {
+                // One by one: of those that cannot be read nobody can know the bytes.
+                let one = |seq: &u64| self.waiting(tx, *seq, *seq, near).unwrap_or_default();
+                Ok::<_, Failure>(near.iter().flat_map(one).collect())
+            })?;
             for (seq, bytes, appended_ms) in waiting {
                 self.resolve_one(tx, seq, bytes, appended_ms.unwrap_or(now_ms));
             }
@@ -197,36 +194,6 @@ impl Ledger {
         self.totals.retained_bytes += bytes;
     }
 
-    pub(super) fn read(
-        &self,
-        tx: &Transaction<'_>,
-        after: u64,
-        max_records: usize,
-        max_bytes: usize,
-    ) -> Result<Step, Refusal> {
-        let (mut entries, mut bytes, mut looked_at) = (Vec::new(), 0, 0);
-        if self.totals.records == 0 || max_records == 0 {
-            return Ok(Step::Entries(entries));
-        }
-        let from = after.saturating_add(1).max(self.totals.head);
-        let marked = self.totals.retained_records > 0;
-        for record in self.keys.records(tx, from, self.totals.next_seq, marked) {
-            let (seq, value, retained) = record?;
-            looked_at += 1;
-            if !retained {
-                bytes += value.len();
-                let entry = encoding::decode(seq, &value);
-                entries.push(entry.ok_or_else(|| damaged(&self.account, "record", seq))?);
-            } else if looked_at >= LOOK && entries.is_empty() {
-                return Ok(Step::NothingUpTo(seq));
-            }
-            if entries.len() >= max_records || bytes >= max_bytes || looked_at >= 2 * LOOK {
-                break;
-            }
-        }
-        Ok(Step::Entries(entries))
-    }
-
     pub(super) fn seen(&self, tx: &Transaction<'_>) -> Result<Vec<Remembered>, Failure> {
         self.seen.all(tx)
     }
@@ -249,7 +216,9 @@ impl Ledger {
         let last = marks.last().map(|(seq, _)| *seq);
         let mut records = 0;
         for (seq, mark) in marks.into_iter().filter(|(seq, mark)| wanted(*seq, mark)) {
-            let Some(value) = tx.value(Space::Records, self.keys.record(seq))? else { continue };
+            let Ok(Some(value)) = tx.value(Space::Records, self.keys.record(seq)) else {
+                continue;
+            };
             let Some(value) = encoding::replayed(&value) else { continue };
             self.forget_retained(tx, seq, mark);
             if self.totals.records == 0 {
@@ -370,8 +339,8 @@ impl Ledger {
         }
         let marked = self.totals.retained_records > 0;
         let records = self.keys.records(tx, self.totals.head, self.totals.next_seq, marked);
-        for record in records.take(LOOK) {
-            let (seq, value, retained) = record?;
+        // What cannot be read is told when it is to be.
+        for (seq, value, retained) in records.take(LOOK).map_while(Result::ok) {
             self.totals.head = seq;
             if !retained {
                 self.oldest_ms = encoding::appended_ms(&value);

@@ -82,7 +82,7 @@ pub(super) fn encode(letter: &Letter) -> Bytes {
 }
 
 /// `None` when it is not a letter that this version reads.
-pub(super) fn decode(id: u64, bytes: &Bytes) -> Option<Letter> {
+pub(crate) fn decode(id: u64, bytes: &Bytes) -> Option<Letter> {
     if bytes.first() != Some(&VERSION) {
         return None;
     }

@@ -67,18 +67,18 @@ pub(crate) struct Shelf {
 
 /// Kept beside the letters, in the same commits.
 #[derive(Clone, PartialEq, prost::Message)]
-struct Totals {
+pub(super) struct Totals {
     #[prost(uint64, tag = "1")]
-    last_id: u64,
+    pub(super) last_id: u64,
     #[prost(uint64, tag = "2")]
-    letters: u64,
+    pub(super) letters: u64,
     #[prost(uint64, tag = "3")]
-    bytes: u64,
+    pub(super) bytes: u64,
     #[prost(uint64, tag = "4")]
-    evicted: u64,
+    pub(super) evicted: u64,
     /// No letter has a lower id: those before it need not be looked for.
     #[prost(uint64, tag = "5")]
-    first_id: u64,
+    pub(super) first_id: u64,
 }
 
 /// The id of the last letter that was kept, of totals as they are stored.
@@ -252,11 +252,23 @@ impl Shelf {
         if self.totals.letters == 0 {
             return Ok(None);
         }
-        let from = self.key(self.totals.first_id);
-        let Some(entry) = tx.range(Space::Letters, &from, &self.end()).next() else {
-            return Ok(None);
+        let (from, end) = (self.key(self.totals.first_id), self.end());
+        let (key, stored) = match tx.range(Space::Letters, &from, &end).next() {
+            Some(Ok(entry)) => entry,
+            // Those behind what cannot be read have their turn when it comes to them.
+            Some(Err(failure)) => {
+                let connector = &*self.place.connector;
+                tracing::error!(connector, error = %failure.0, "a dead letter cannot be read");
+                let Some(behind) = tx.readable_behind(Space::Letters, &from, &end) else {
+                    return Ok(None);
+                };
+                match tx.range(Space::Letters, &behind, &end).next() {
+                    Some(Ok(entry)) => entry,
+                    _ => return Ok(None),
+                }
+            }
+            None => return Ok(None),
         };
-        let (key, stored) = entry?;
         let Some(id) = last_number(&key) else { return Ok(None) };
         self.totals.first_id = id;
         Ok(Some((id, stored)))
@@ -279,7 +291,17 @@ impl Shelf {
 
     fn delete(&mut self, tx: &mut Transaction<'_>, id: u64) -> Result<(), Failure> {
         let key = self.key(id);
-        let Some(stored) = tx.value(Space::Letters, key.clone())? else { return Ok(()) };
+        let stored = match tx.value(Space::Letters, key.clone()) {
+            Ok(Some(stored)) => stored,
+            Ok(None) => return Ok(()),
+            // It goes, and its bytes are counted until a repair.
+            Err(failure) => {
+                tracing::error!(id, error = %failure.0, "a dead letter that cannot be read goes");
+                tx.delete(Space::Letters, key);
+                self.totals.letters = self.totals.letters.saturating_sub(1);
+                return Ok(());
+            }
+        };
         if let Some(letter) = encoding::decode(id, &stored) {
             tx.delete(Space::State, self.id_key(&letter.letter.dedup_id));
         }

@@ -190,8 +190,14 @@ impl Acknowledged {
         let expected = &self.waiting[sink];
         let (mut found, mut after, mut trouble) = (BTreeMap::new(), 0, false);
         loop {
-            let read = inbox.read(after, 7, usize::MAX).await;
-            trouble |= read.is_err();
+            let mut read = inbox.read(after, 7, usize::MAX).await;
+            for _ in 0..5 {
+                if read.is_err() {
+                    trouble = true;
+                    or_named(read, named);
+                    read = inbox.read(after, 7, usize::MAX).await;
+                }
+            }
             let Some(entries) = or_named(read, named) else { break };
             let Some(last) = entries.last() else { break };
             after = last.seq;

@@ -104,7 +104,7 @@ fn faults(dir: &Path, places: usize) -> Vec<Fault> {
 }
 
 /// A copy in which journals have their second names too.
-fn copy(base: &Path, dir: &Path) {
+pub(crate) fn copy(base: &Path, dir: &Path) {
     let mut found = Vec::new();
     paths(base, Path::new(""), &mut found);
     found.sort();

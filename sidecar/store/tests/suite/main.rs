@@ -9,4 +9,6 @@ mod kill;
 mod letters;
 mod lost;
 mod model;
+mod rescue;
 mod support;
+mod unreadable;

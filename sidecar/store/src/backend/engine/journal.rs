@@ -79,6 +79,15 @@ impl<'b> Batch<'b> {
         std::iter::from_fn(move || cursor.item())
     }
 
+    /// The same with the engine's number as the stamp has it: no checksum covers the other.
+    pub(super) fn renumbered(&self) -> Vec<u8> {
+        let seqno = self.stamp().map_or(self.seqno, |stamp| stamp.floor);
+        let count = (self.items().count() as u32).to_le_bytes();
+        let start = [&[START][..], &count, &seqno.to_le_bytes()].concat();
+        let end = [&[END][..], &xxh3_64(self.items).to_le_bytes(), TRAILER].concat();
+        [&start, self.items, &end].concat()
+    }
+
     /// Ours, unless an older version wrote the batch.
     pub(super) fn stamp(&self) -> Option<Stamp> {
         let item = self.items().find(|item| item.key == stamp::KEY)?;

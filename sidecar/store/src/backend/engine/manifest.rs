@@ -12,9 +12,11 @@ use std::{
 
 use xxhash_rust::xxh3::{Xxh3Default, xxh3_128};
 
-const KEYSPACES: &str = "keyspaces";
-const CURRENT: &str = "current";
-const TABLES: &str = "tables";
+pub(super) const KEYSPACES: &str = "keyspaces";
+pub(super) const CURRENT: &str = "current";
+pub(super) const TABLES: &str = "tables";
+/// Of a manifest, what names the tables.
+pub(super) const SECTION: &[u8] = b"tables";
 /// The only kind of checksum that there is.
 const XXH3: u8 = 0;
 
@@ -54,14 +56,18 @@ pub(super) fn tables(store: &Path, keyspace: u64) -> Result<Vec<Table>, Unfit> {
     if xxh3_128(&bytes) != checksum {
         return Err(damaged(&manifest));
     }
-    let named = named(&manifest).ok_or_else(|| damaged(&manifest))?;
-    let mut tables = Vec::with_capacity(named.len());
-    for (id, checksum) in named {
-        let path = folder.join(TABLES).join(id.to_string());
-        fs::metadata(&path).map_err(|error| unfit(&path, &error))?;
-        tables.push(Table { path, checksum });
+    let tables = named_tables(&folder, &manifest).ok_or_else(|| damaged(&manifest))?;
+    for table in &tables {
+        fs::metadata(&table.path).map_err(|error| unfit(&table.path, &error))?;
     }
     Ok(tables)
+}
+
+/// The tables that a manifest in a key space's folder names.
+pub(super) fn named_tables(folder: &Path, manifest: &Path) -> Option<Vec<Table>> {
+    let path = |id: u64| folder.join(TABLES).join(id.to_string());
+    let tables = named(manifest)?.into_iter();
+    Some(tables.map(|(id, checksum)| Table { path: path(id), checksum }).collect())
 }
 
 /// Reads all of a table.
@@ -90,32 +96,73 @@ fn unfit(path: &Path, error: &io::Error) -> Unfit {
     Unfit { path: path.to_owned(), missing: error.kind() == io::ErrorKind::NotFound }
 }
 
-fn pointer(mut bytes: &[u8]) -> Option<(u64, u128)> {
+pub(super) fn pointer(mut bytes: &[u8]) -> Option<(u64, u128)> {
     let (version, checksum) = (u64::from_le_bytes(chunk(&mut bytes)?), chunk(&mut bytes)?);
     (bytes == [XXH3]).then_some((version, u128::from_le_bytes(checksum)))
 }
 
-/// Ids and checksums of the tables in a manifest: levels of runs of tables.
-fn named(manifest: &Path) -> Option<Vec<(u64, u128)>> {
+/// A table as a manifest has it.
+#[derive(Clone, Copy)]
+struct Named<'b> {
+    id: u64,
+    checksum: u128,
+    bytes: &'b [u8],
+}
+
+const NAMED_BYTES: usize = 8 + 1 + 16 + 8;
+
+/// Ids and checksums of the tables in a manifest.
+pub(super) fn named(manifest: &Path) -> Option<Vec<(u64, u128)>> {
     let archive = sfa::Reader::new(manifest).ok()?;
     let mut section = Vec::new();
-    let reader = archive.toc().section(b"tables")?.buf_reader(manifest);
+    let reader = archive.toc().section(SECTION)?.buf_reader(manifest);
     reader.ok()?.read_to_end(&mut section).ok()?;
-    let (mut bytes, mut named) = (&section[..], Vec::new());
-    let [levels] = chunk(&mut bytes)?;
-    for _ in 0..levels {
-        let [runs] = chunk(&mut bytes)?;
-        for _ in 0..runs {
-            for _ in 0..u32::from_le_bytes(chunk(&mut bytes)?) {
-                let id = u64::from_le_bytes(chunk(&mut bytes)?);
-                let [_kind] = chunk(&mut bytes)?;
-                let checksum = u128::from_le_bytes(chunk(&mut bytes)?);
-                let _global_seqno: [u8; 8] = chunk(&mut bytes)?;
-                named.push((id, checksum));
-            }
+    let tables = levels(&section)?.into_iter().flatten().flatten();
+    Some(tables.map(|table| (table.id, table.checksum)).collect())
+}
+
+/// The same section with no other tables than these.
+pub(super) fn only(section: &[u8], taken: &[u64]) -> Option<Vec<u8>> {
+    let levels = levels(section)?;
+    let mut left = vec![levels.len() as u8];
+    for runs in levels {
+        let of_run = |run: &Vec<Named<'_>>| -> Vec<u8> {
+            let left = run.iter().filter(|table| taken.contains(&table.id));
+            left.flat_map(|table| table.bytes.iter().copied()).collect()
+        };
+        let runs: Vec<_> = runs.iter().map(of_run).filter(|run| !run.is_empty()).collect();
+        left.push(runs.len() as u8);
+        for run in runs {
+            left.extend(((run.len() / NAMED_BYTES) as u32).to_le_bytes());
+            left.extend(run);
         }
     }
-    Some(named)
+    Some(left)
+}
+
+/// Levels of runs of tables.
+fn levels(mut bytes: &[u8]) -> Option<Vec<Vec<Vec<Named<'_>>>>> {
+    let [levels] = chunk(&mut bytes)?;
+    (0..levels).map(|_| runs(&mut bytes)).collect()
+}
+
+fn runs<'b>(bytes: &mut &'b [u8]) -> Option<Vec<Vec<Named<'b>>>> {
+    let [runs] = chunk(bytes)?;
+    let run = |bytes: &mut &'b [u8]| {
+        let tables = u32::from_le_bytes(chunk(bytes)?);
+        (0..tables).map(|_| table(bytes)).collect()
+    };
+    (0..runs).map(|_| run(bytes)).collect()
+}
+
+fn table<'b>(bytes: &mut &'b [u8]) -> Option<Named<'b>> {
+    let (mut named, rest) = bytes.split_at_checked(NAMED_BYTES)?;
+    *bytes = rest;
+    let whole = named;
+    let id = u64::from_le_bytes(chunk(&mut named)?);
+    let [_kind] = chunk(&mut named)?;
+    let checksum = u128::from_le_bytes(chunk(&mut named)?);
+    Some(Named { id, checksum, bytes: whole })
 }
 
 fn chunk<const N: usize>(bytes: &mut &[u8]) -> Option<[u8; N]> {

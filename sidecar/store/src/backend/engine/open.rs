@@ -16,15 +16,16 @@ use super::{
     BUFFER, Engine,
     disk::DataDir,
     log::Log,
+    rescue::{self, Remains},
     spares::Spares,
     stamp::{self, Stamp},
-    survey::{Obstacle, ends_early, survey},
+    survey::{Examined, Obstacle, ends_early, examine, survey},
     totals,
     witness::{self, Words},
 };
 use crate::{
     StoreError,
-    backend::{Backend, Failure, Open},
+    backend::{Backend, Entry, Failure, Open, Space},
     room::Disk,
 };
 
@@ -58,6 +59,14 @@ impl OpenEngine {
     pub(crate) fn new(data_dir: &Path) -> Result<Self, StoreError> {
         let opener = Self { data_dir: data_dir.to_owned() };
         fs::create_dir_all(data_dir).map_err(|error| opener.unusable(error))?;
+        Ok(opener)
+    }
+
+    /// # Errors
+    /// When there is no such directory.
+    pub(crate) fn existing(data_dir: &Path) -> Result<Self, StoreError> {
+        let opener = Self { data_dir: data_dir.to_owned() };
+        fs::read_dir(data_dir).map_err(|error| opener.unusable(error))?;
         Ok(opener)
     }
 
@@ -109,8 +118,7 @@ impl OpenEngine {
     /// Looks at the files, lets the engine open them, and asks it for the last commit.
     fn open_engine(&self, format: u32, without_log: bool) -> Result<Engine, StoreError> {
         let witness = self.data_dir.join(WITNESS_FILE);
-        let spares = Spares::new(self.path(), self.data_dir.join(SPARES_FOLDER));
-        let words = witness::read(&witness).map_err(|error| self.unusable(error))?;
+        let (spares, words) = self.parts()?;
         let logged = survey(&self.path(), &spares, words.as_ref());
         let logged = logged.map_err(|obstacle| self.obstacle(obstacle))?;
         if without_log {
@@ -140,6 +148,49 @@ impl OpenEngine {
         Ok(keyspaces.with(log))
     }
 
+    /// Everything that is wrong with the files; reads all of them and changes none.
+    pub(crate) fn examine(&self) -> Result<Examined, StoreError> {
+        let (spares, words) = self.parts()?;
+        examine(&self.path(), &spares, words.as_ref()).map_err(|obstacle| self.obstacle(obstacle))
+    }
+
+    /// What is left of the store, copied into a folder and open.
+    pub(crate) fn remains(&self, into: &Path) -> Result<Remains, StoreError> {
+        let (spares, words) = self.parts()?;
+        let keyspaces = rescue::copy(&self.path(), &spares, into);
+        let keyspaces = keyspaces.map_err(|error| Failure::new(error).at(&self.path()))?;
+        Ok(Remains { keyspaces, words: words.unwrap_or_default() })
+    }
+
+    /// Puts the store that `other` made into the place of this one, whose files go into
+    /// `aside`. Until the last step a start is refused: the old witness is in place.
+    pub(crate) fn replace_by(&self, other: &Self, aside: &Path) -> Result<(), StoreError> {
+        let replace = || {
+            fs::create_dir_all(aside)?;
+            for folder in [FOLDER, SPARES_FOLDER] {
+                let ours = self.data_dir.join(folder);
+                if ours.exists() {
+                    fs::rename(&ours, aside.join(folder))?;
+                }
+                fs::rename(other.data_dir.join(folder), ours)?;
+            }
+            let witness = self.data_dir.join(WITNESS_FILE);
+            if witness.exists() {
+                fs::hard_link(&witness, aside.join(WITNESS_FILE))?;
+            }
+            fs::rename(other.data_dir.join(FORMAT_FILE), self.data_dir.join(FORMAT_FILE))?;
+            fs::rename(other.data_dir.join(WITNESS_FILE), witness)?;
+            File::open(&self.data_dir)?.sync_all()
+        };
+        replace().map_err(|error| self.unusable(error))
+    }
+
+    fn parts(&self) -> Result<(Spares, Option<Words>), StoreError> {
+        let spares = Spares::new(self.path(), self.data_dir.join(SPARES_FOLDER));
+        let words = witness::read(&self.data_dir.join(WITNESS_FILE));
+        Ok((spares, words.map_err(|error| self.unusable(error))?))
+    }
+
     fn probe(&self) -> std::io::Result<()> {
         let path = self.data_dir.join(PROBE_FILE);
         let mut file = File::create(&path)?;
@@ -151,7 +202,7 @@ impl OpenEngine {
 }
 
 /// The engine, open.
-struct Keyspaces {
+pub(super) struct Keyspaces {
     database: Database,
     state: Keyspace,
     records: Keyspace,
@@ -159,7 +210,7 @@ struct Keyspaces {
 }
 
 impl Keyspaces {
-    fn open(path: &Path) -> Result<Self, fjall::Error> {
+    pub(super) fn open(path: &Path) -> Result<Self, fjall::Error> {
         let database = Database::builder(path)
             .cache_size(CACHE)
             .max_journaling_size(JOURNALS)
@@ -191,8 +242,25 @@ impl Keyspaces {
     }
 
     /// The engine's numbers of the key spaces, with that of its own, which names them.
-    fn numbers(&self) -> Vec<u64> {
+    pub(super) fn numbers(&self) -> Vec<u64> {
         vec![0, self.state.id(), self.records.id(), self.letters.id()]
+    }
+
+    /// All entries of a space from a key on; an error where a block cannot be read.
+    pub(super) fn range<'a>(
+        &'a self,
+        space: Space,
+        from: &[u8],
+    ) -> impl Iterator<Item = Result<Entry, Failure>> + use<'a> {
+        let keyspace = match space {
+            Space::State => &self.state,
+            Space::Records => &self.records,
+            Space::Letters => &self.letters,
+        };
+        keyspace.range(from..).map(|entry| {
+            let (key, value) = entry.into_inner().map_err(Failure::new)?;
+            Ok((key.into(), value.into()))
+        })
     }
 
     fn with(self, log: Log) -> Engine {

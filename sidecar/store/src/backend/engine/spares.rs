@@ -49,6 +49,11 @@ impl Spares {
         File::open(&self.journals)?.sync_all()
     }
 
+    /// All journals, under either name.
+    pub(super) fn all(&self) -> io::Result<BTreeSet<u64>> {
+        Ok(&self.journals()? | &numbers(&self.spares)?)
+    }
+
     /// Puts back what is missed of the journals from `first` on.
     pub(super) fn restore(&self, first: u64) -> io::Result<()> {
         let present = self.journals()?;
@@ -77,6 +82,12 @@ impl Spares {
             unless_gone(fs::hard_link(&journal, &spare))?;
         }
         Ok(())
+    }
+
+    /// A journal under the engine's name, or the other where that is gone.
+    pub(super) fn present(&self, number: u64) -> PathBuf {
+        let journal = self.journal(number);
+        if journal.exists() { journal } else { self.spare(number) }
     }
 
     /// A journal under the name that is ours, where it has one: the engine may be deleting

@@ -76,6 +76,52 @@ pub(super) fn survey(
     Ok(log.last)
 }
 
+/// What a look at all files has found.
+#[derive(Debug, Default)]
+pub(crate) struct Examined {
+    pub(crate) losses: Vec<Loss>,
+    pub(crate) tables: u64,
+    pub(crate) journals: u64,
+    /// The number of the last commit that can be read in the journals.
+    pub(crate) last: Option<u64>,
+}
+
+/// Reads everything, and changes nothing.
+pub(super) fn examine(
+    store: &Path,
+    spares: &Spares,
+    words: Option<&Words>,
+) -> Result<Examined, Obstacle> {
+    let mut examined = Examined::default();
+    if !fs::exists(store.join(VERSION))? {
+        examined.losses.push(loss(store.join(VERSION), None, Damage::Missing));
+        return Ok(examined);
+    }
+    let _lock = lock(&store.join(LOCK))?;
+    let known = words.map(|words| words.keyspaces.clone()).filter(|known| !known.is_empty());
+    let lost = |Unfit { path, missing }| {
+        loss(path, None, if missing { Damage::Missing } else { Damage::Damaged })
+    };
+    for keyspace in known.map_or_else(|| manifest::keyspaces(store), Ok)? {
+        match manifest::tables(store, keyspace) {
+            Ok(tables) => {
+                examined.tables += tables.len() as u64;
+                let unfit = tables.iter().filter_map(|table| manifest::check(table).err());
+                examined.losses.extend(unfit.map(lost));
+            }
+            Err(unfit) => examined.losses.push(lost(unfit)),
+        }
+    }
+    let log = read_log(spares, words)?;
+    examined.journals = log.journals.len() as u64;
+    examined.last = log.last;
+    match log.judge(spares, words) {
+        Err(Obstacle::Lost(loss)) => examined.losses.push(loss),
+        judged => judged?,
+    }
+    Ok(examined)
+}
+
 /// The engine is open, and has not all that the witness knows of.
 pub(super) fn ends_early(store: PathBuf, last: u64, words: &Words, found: &Found) -> Obstacle {
     let mut loss = loss(store, None, Damage::EndsEarly);
@@ -153,7 +199,12 @@ struct Hole {
 
 fn read_log(spares: &Spares, words: Option<&Words>) -> Result<Log, Obstacle> {
     let mut expected = words.and_then(|words| words.first_journal);
-    let mut log = Log { journals: spares.journals()?, ..Log::default() };
+    let mut journals = spares.all()?;
+    // The others the engine has let go of.
+    if let Some(first) = expected {
+        journals = journals.split_off(&first);
+    }
+    let mut log = Log { journals, ..Log::default() };
     log.end.0 = expected.unwrap_or_default();
     let mut reader = Reader { words, stamp: None, seqno: None, log };
     for journal in reader.log.journals.clone() {
@@ -161,7 +212,7 @@ fn read_log(spares: &Spares, words: Option<&Words>) -> Result<Log, Obstacle> {
             reader.hole(missing, 0, Damage::Missing);
         }
         expected = Some(journal + 1);
-        reader.read(journal, without_zeros(&fs::read(spares.journal(journal))?));
+        reader.read(journal, without_zeros(&fs::read(spares.present(journal))?));
     }
     Ok(reader.log)
 }

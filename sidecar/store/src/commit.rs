@@ -311,8 +311,11 @@ impl Committer {
             return Err(failed.error.clone());
         }
         failed.tried = Instant::now();
+        let error = failed.error.clone();
+        // On a full disk the store has kept some room for this.
+        self.look_for_room();
         if !self.opener.worth_trying() {
-            return Err(failed.error.clone());
+            return Err(error);
         }
         self.open_again(|opener| opener.open())?;
         tracing::info!(path = %self.path.display(), "the store is open again");

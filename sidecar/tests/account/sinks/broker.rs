@@ -136,7 +136,7 @@ fn record(partition: usize, offset: u64, number: u64, key: Option<u8>) -> Record
         topic: TOPIC.into(),
         subscription: "sub".into(),
         key: key.map(|key| key.to_string().into()),
-        payload: "payload".into(),
+        payload: vec![0; 500].into(),
         attributes: HashMap::new(),
         schema: None,
     }

@@ -6,4 +6,4 @@ mod ledger;
 mod schedule;
 mod worker;
 
-pub use schedule::run;
+pub use schedule::{faults, run};

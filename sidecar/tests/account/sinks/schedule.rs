@@ -9,7 +9,7 @@ use danube_sidecar::{
     sink::{Driver, Parts, Plan, Sink},
 };
 use danube_sidecar_core::dispatch::Departure;
-use danube_sidecar_store::{InboxSettings, Store};
+use danube_sidecar_store::{Call, InboxSettings, LetterSettings, Moment, ReplayFrom, Store};
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng, seq::IndexedRandom as _};
 use tokio::{
     runtime,
@@ -20,6 +20,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
+    super::faults::{Chance, OFTEN, SELDOM, dropped, failed, for_polls},
     broker::{Broker, Handle, TOPIC},
     ledger::{Fate, Ledger},
     worker::{Ended, Settings, Worker},
@@ -27,6 +28,12 @@ use super::{
 
 /// How long everything may take to come to its end once nothing is wrong any more.
 const PATIENCE: Duration = Duration::from_secs(120);
+
+/// So little memory that a few records fill it.
+const LITTLE: usize = 4 << 10;
+
+const LETTERS: LetterSettings =
+    LetterSettings { max_bytes: 1 << 20, max_age: Duration::from_secs(3600) };
 
 /// Plays the schedule of this seed, and checks its account.
 pub fn run(seed: u64) {
@@ -43,8 +50,10 @@ struct Scene {
     ledger: Arc<Ledger>,
     broker: Arc<Broker>,
     store: Store,
+    faults: Chance,
     inbox: bool,
     broker_window: usize,
+    memory: usize,
     window: usize,
     outage: watch::Sender<bool>,
     sidecar: Sidecar,
@@ -68,16 +77,20 @@ impl Scene {
         let broker_window = *[1, 3, 10, 40].choose(&mut random).expect("there are some");
         let partitions = random.random_range(1..=3);
         let broker = Broker::new(Arc::clone(&ledger), partitions, broker_window, seed);
-        let store = Store::in_memory().expect("a store in memory");
+        let faults = Chance::new("sink", seed);
+        let store = Store::in_memory_with(faults.clone()).expect("a store in memory");
+        let memory = *[1 << 20, 64 << 10, LITTLE].choose(&mut random).expect("there are some");
         let window = *[1, 5, 20].choose(&mut random).expect("there are some");
-        let sidecar = start(&broker, &store, inbox, broker_window, random.random());
+        let sidecar = start(&broker, &store, inbox, broker_window, memory, random.random());
         let mut scene = Self {
             random,
             ledger,
             broker,
             store,
+            faults,
             inbox,
             broker_window,
+            memory,
             window,
             outage: watch::Sender::new(false),
             sidecar,
@@ -99,7 +112,7 @@ impl Scene {
     }
 
     async fn happen(&mut self) {
-        let what = self.random.random_range(0..100);
+        let what = self.random.random_range(0..120);
         self.ledger.lock().note(format!("at {what}"));
         match what {
             0..40 => self.publish(),
@@ -113,6 +126,9 @@ impl Scene {
             84..92 => _ = self.outage.send_replace(false),
             92..95 => self.broker.away(true),
             95..98 => self.broker.away(false),
+            98..103 => self.faults.set_rate(OFTEN),
+            103..110 => self.faults.set_rate(SELDOM),
+            110..118 => self.operate().await,
             _ => sleep(Duration::from_secs(20)).await,
         }
     }
@@ -127,7 +143,8 @@ impl Scene {
                 95..99 => Fate::Dull,
                 // In pass-through it can fill the broker's window: then nothing else can
                 // succeed, and nobody can tell it from an outage.
-                _ if self.inbox => Fate::Killer,
+                // So can its key fill a memory that is small.
+                _ if self.inbox && self.memory > LITTLE => Fate::Killer,
                 _ => Fate::Poison,
             };
             self.broker.publish(key, fate);
@@ -158,6 +175,16 @@ impl Scene {
         self.workers.swap_remove(victim).cancel();
         self.ledger.lock().bound += self.window as u64;
         self.add_worker();
+    }
+
+    /// An operator asks for something, and mostly does not wait for the answer.
+    async fn operate(&mut self) {
+        let (sink, polls) = (self.sidecar.sink.clone(), self.random.random_range(0..4));
+        match self.random.random_range(0..3) {
+            0 => _ = for_polls("sink view", polls, sink.view()).await,
+            1 => _ = for_polls("sink pause", polls, sink.pause(false)).await,
+            _ => _ = for_polls("sink replay", polls, sink.replay(ReplayFrom::Seq(0))).await,
+        }
     }
 
     /// The broker crashes, and comes back with an older cursor.
@@ -198,7 +225,8 @@ impl Scene {
         }
         self.workers.clear();
         let seed = self.random.random();
-        self.sidecar = start(&self.broker, &self.store, self.inbox, self.broker_window, seed);
+        self.sidecar =
+            start(&self.broker, &self.store, self.inbox, self.broker_window, self.memory, seed);
         for _ in 0..workers.min(3) {
             self.add_worker();
         }
@@ -208,6 +236,7 @@ impl Scene {
     async fn end(mut self) {
         self.broker.away(false);
         self.outage.send_replace(false);
+        self.faults.set_rate(0.0);
         if self.workers.is_empty() {
             self.add_worker();
         }
@@ -241,22 +270,60 @@ impl Scene {
 
 /// A worker's lives: after one that a record ended, there is another.
 async fn live(sink: Sink, settings: Settings, kill: CancellationToken, seed: u64) {
+    let mut random = StdRng::seed_from_u64(seed);
     for life in 0.. {
         let joining = Worker::join(sink.clone(), settings.clone(), seed + life);
-        let Some(mut worker) = joining.await else { return };
+        // Some are dropped while they join, and some while they work.
+        let polls = if random.random_bool(0.3) { random.random_range(0..4) } else { u32::MAX };
+        let mut worker = match for_polls("sink join", polls, joining).await {
+            None => continue,
+            Some(Ok(None)) => {
+                sleep(Duration::from_millis(10)).await;
+                continue;
+            }
+            Some(Err(_)) => return,
+            Some(Ok(Some(worker))) => worker,
+        };
+        let polls = if random.random_bool(0.1) { random.random_range(0..8) } else { u32::MAX };
         let ended = tokio::select! {
-            ended = worker.run() => Some(ended),
+            ended = for_polls("sink session", polls, worker.run()) => Some(ended),
             () = kill.cancelled() => None,
         };
         match ended {
             None => return worker.leave(Departure::Crashed),
-            Some(Ended::ByTheSidecar) => return worker.leave(Departure::Released),
-            Some(Ended::Killed) => {
+            Some(Some(Ended::ByTheSidecar)) => return worker.leave(Departure::Released),
+            Some(Some(Ended::Killed)) => {
                 settings.ledger.lock().bound += settings.window as u64;
                 worker.leave(Departure::Crashed);
             }
+            // The session is dropped as it is.
+            Some(None) => settings.ledger.lock().bound += settings.window as u64,
         }
     }
+}
+
+/// What every run of all schedules plays.
+pub fn faults() -> Vec<String> {
+    let stored = [
+        Call::BeginEpoch,
+        Call::OpenInbox,
+        Call::ReadSeen,
+        Call::Append,
+        Call::Resolve,
+        Call::ReadInbox,
+        Call::Replay,
+        Call::ReadSuspicions,
+        Call::KeepSuspicion,
+        Call::KeepLetter,
+        Call::ChangeLetter,
+    ];
+    let moments = [Moment::Before, Moment::After];
+    let stored = stored.into_iter().flat_map(|call| moments.map(|moment| (call, moment)));
+    let stored = stored.map(|(call, moment)| failed("sink", call, moment));
+    let futures = ["sink join", "sink view", "sink pause", "sink replay"];
+    let dropped_at = |what: &'static str| (0..2).map(move |polls| dropped(what, polls));
+    let sessions = (0..8).map(|polls| dropped("sink session", polls));
+    stored.chain(futures.into_iter().flat_map(dropped_at)).chain(sessions).collect()
 }
 
 fn start(
@@ -264,6 +331,7 @@ fn start(
     store: &Store,
     inbox: bool,
     broker_window: usize,
+    memory: usize,
     seed: u64,
 ) -> Sidecar {
     let shutdown = CancellationToken::new();
@@ -274,12 +342,10 @@ fn start(
         danube,
         store: store.clone(),
         inbox: inbox.then_some(settings),
-        letters: None,
+        letters: Some(store.letters("sink", LETTERS)),
         create_topics: false,
         broker_window,
-        buffer: Arc::new(
-            Buffers::new(if seed.is_multiple_of(2) { 1 << 20 } else { 64 << 10 }).share(),
-        ),
+        buffer: Arc::new(Buffers::new(memory).share()),
         patience: Duration::from_secs(1),
         shutdown: shutdown.clone(),
         shutdown_timeout: Duration::from_secs(5),

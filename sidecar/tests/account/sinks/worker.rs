@@ -4,6 +4,7 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use danube_sidecar::{
+    refusal::Refusal,
     session::{Caller, FromSink, SinkOpen, ToSink},
     sink::{Seat, Sink},
 };
@@ -48,22 +49,28 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// Joins; none when the sidecar does not want it.
-    pub async fn join(sink: Sink, settings: Settings, seed: u64) -> Option<Self> {
+    /// Joins; none while the sidecar cannot have it, or does not answer.
+    ///
+    /// # Errors
+    /// Where the sidecar has ended.
+    pub async fn join(sink: Sink, settings: Settings, seed: u64) -> Result<Option<Self>, Refusal> {
         let caller =
             Caller { connector: "sink".to_owned(), max_frame_bytes: 4 << 20, ..Caller::default() };
         let mut open = SinkOpen { caller, ..SinkOpen::default() };
         open.delivery.window_records = Some(settings.window);
         open.retry.initial_backoff = Some(Duration::from_millis(10));
         let joined = timeout(Duration::from_secs(5), sink.join(open)).await;
-        let seat = joined.ok()?.ok()?;
-        Some(Self {
+        let seat = match joined {
+            Err(_) | Ok(Err(Refusal::Store(_))) => return Ok(None),
+            Ok(joined) => joined?,
+        };
+        Ok(Some(Self {
             sink,
             seat,
             settings,
             random: StdRng::seed_from_u64(seed),
             in_hand: HashMap::new(),
-        })
+        }))
     }
 
     /// Works until the session ends.

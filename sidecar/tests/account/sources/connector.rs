@@ -15,6 +15,7 @@ use rand::{Rng as _, rngs::StdRng};
 use tokio::time::sleep;
 
 use super::{
+    super::faults::for_polls,
     account::Origin,
     broker::{ORIGIN, written},
     ledger::Ledger,
@@ -62,7 +63,11 @@ impl Connector {
         let drains = self.random.random_bool(0.5);
         self.ledger.lock().left(self.sidecar);
         let policy = Policy::default();
-        let Ok(seat) = self.source.open(self.open(drains), &policy).await else {
+        // Some are dropped while they open.
+        let early = self.random.random_bool(0.2);
+        let polls = if early { self.random.random_range(0..8) } else { u32::MAX };
+        let opening = for_polls("source open", polls, self.source.open(self.open(drains), &policy));
+        let Some(Ok(seat)) = opening.await else {
             return ControlFlow::Continue(());
         };
         let mut session = Session::of(self, &seat, drains);

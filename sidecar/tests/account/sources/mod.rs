@@ -10,4 +10,4 @@ mod schedule;
 mod store;
 mod upstream;
 
-pub use schedule::run;
+pub use schedule::{faults, run};

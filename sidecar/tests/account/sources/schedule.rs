@@ -10,6 +10,7 @@ use danube_sidecar::{
     source::{Parts, Source},
     vitals::Vitals,
 };
+use danube_sidecar_store::{Call, Moment};
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng, seq::IndexedRandom as _};
 use tokio::{
     runtime,
@@ -18,6 +19,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
+    super::faults::{dropped, failed},
     broker::{Broker, Handle},
     connector::Connector,
     ledger::{Ledger, Rules},
@@ -42,6 +44,15 @@ pub fn run(seed: u64) {
         scene.play().await;
         scene.end().await;
     });
+}
+
+/// What every run of all schedules plays.
+pub fn faults() -> Vec<String> {
+    let calls = [Call::BeginEpoch, Call::ReadPositions, Call::CommitPositions];
+    let moments = [Moment::Before, Moment::After];
+    let stored = calls.into_iter().flat_map(|call| moments.map(|moment| (call, moment)));
+    let stored = stored.map(|(call, moment)| failed("source", call, moment));
+    stored.chain((0..4).map(|polls| dropped("source open", polls))).collect()
 }
 
 struct Scene {

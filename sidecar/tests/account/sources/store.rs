@@ -7,13 +7,18 @@ use std::{
     time::Duration,
 };
 
-use danube_sidecar_store::{Checkpoint, CheckpointError, Checkpoints, Position, Store};
+use danube_sidecar_store::{
+    Call, Checkpoint, CheckpointError, Checkpoints, Moment, Position, Store,
+};
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tonic::async_trait;
 
-use super::ledger::Ledger;
+use super::{
+    super::faults::{failed, played},
+    ledger::Ledger,
+};
 
 /// What goes wrong with the store at the moment.
 #[derive(Clone, Copy, Debug, Default)]
@@ -69,17 +74,20 @@ impl Access {
     /// and after it.
     async fn answer<T>(
         &self,
+        call: Call,
         happening: impl AsyncFnOnce(&Store) -> Result<T, CheckpointError>,
     ) -> Result<T, CheckpointError> {
         self.shared.some_time().await;
         self.still_there().await;
         if self.shared.chance(0.6) {
+            played(failed("source", call, Moment::Before));
             return Err(failure());
         }
         let result = happening(&self.shared.store).await;
         self.shared.some_time().await;
         self.still_there().await;
         if self.shared.chance(0.3) {
+            played(failed("source", call, Moment::After));
             return Err(failure());
         }
         result
@@ -99,7 +107,7 @@ fn failure() -> CheckpointError {
 #[async_trait]
 impl Checkpoints for Access {
     async fn next_epoch(&self, connector: &str) -> Result<u64, CheckpointError> {
-        self.answer(async |store| {
+        self.answer(Call::BeginEpoch, async |store| {
             let epoch = store.next_epoch(connector).await?;
             self.ledger.lock().began(self.sidecar, epoch);
             Ok(epoch)
@@ -108,7 +116,10 @@ impl Checkpoints for Access {
     }
 
     async fn checkpoint(&self, connector: &str) -> Result<Checkpoint, CheckpointError> {
-        self.answer(async |store| Checkpoints::checkpoint(store, connector).await).await
+        self.answer(Call::ReadPositions, async |store| {
+            Checkpoints::checkpoint(store, connector).await
+        })
+        .await
     }
 
     async fn commit_positions(
@@ -118,7 +129,7 @@ impl Checkpoints for Access {
         positions: &[Position],
     ) -> Result<(), CheckpointError> {
         self.ledger.lock().committing(epoch, positions);
-        self.answer(async |store| {
+        self.answer(Call::CommitPositions, async |store| {
             store.commit_positions(connector, epoch, positions).await?;
             self.ledger.lock().durable(epoch, positions);
             Ok(())

@@ -104,8 +104,10 @@ class Suite:
     def start_what_can(self):
         """Starts stages while there is room. Tells whether one runs."""
         while stage := next((stage for stage in self.waiting if self.can_start(stage)), None):
-            self.waiting.remove(stage)
-            self.start(stage)
+            place = self.waiting.index(stage)
+            self.waiting[place:place + 1] = self.parts_of(stage)
+            if not stage.parts:
+                self.start(stage)
         return bool(self.running)
 
     def can_start(self, stage):
@@ -121,12 +123,13 @@ class Suite:
         return not self.running or (
             busy + stage.cores <= self.processors and all(stage.bears(run.stage) for run in self.running))
 
-    def start(self, stage):
-        if stage.parts:
-            parts = stage.parts()
+    def parts_of(self, stage):
+        parts = stage.parts() if stage.parts else []
+        if parts:
             self.parts[stage.name] = [part.name for part in parts]
-            self.waiting[:0] = parts
-            return
+        return parts
+
+    def start(self, stage):
         log = self.logs / f"{stage.name.replace(' ', '-')}.log"
         shell = ["nice", "-n", "10"] if stage.behind else []
         with log.open("wb") as output:

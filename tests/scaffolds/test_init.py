@@ -67,7 +67,8 @@ class Scaffold:
 def environment():
     """With what setup installed in front, as `make` has it: a virtual environment stands for the user's own."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("DANUBE_", "CONNECTOR_"))}
-    return clean | {"PATH": f"{BINARIES}:{ROOT}/.tools/venv/bin:{ROOT}/.tools/bin:{os.environ['PATH']}"}
+    # Nobody debugs what is made here, and it compiles faster.
+    return clean | {"CARGO_PROFILE_DEV_DEBUG": "0", "PATH": f"{BINARIES}:{ROOT}/.tools/venv/bin:{ROOT}/.tools/bin:{os.environ['PATH']}"}
 
 
 def test_the_new_connector_works_as_it_is(scaffold):

@@ -245,9 +245,11 @@ type RetrySettings struct {
 	// attempt, or after a day of failures (`[retry] max_age`): an outage is not the
 	// record's fault. Where nothing else is there to be tried, it also counts if the
 	// external system was said to be well since the previous attempt
-	// (`Health.checked`), and, where nobody can say, after ten minutes of failures.
-	// An exhausted record becomes a dead letter, unless the operator's file says
-	// otherwise (`[retry] on_exhausted`).
+	// (`Health.checked`), and, where nobody can say, after ten minutes of failures. It
+	// never counts against a record that failed together with others of its batch, or
+	// was held back behind another: they would be charged for one bad record (see
+	// Outcome). An exhausted record becomes a dead letter, unless the operator's file
+	// says otherwise (`[retry] on_exhausted`).
 	MaxRetries *uint32 `protobuf:"varint,1,opt,name=max_retries,json=maxRetries,proto3,oneof" json:"max_retries,omitempty"`
 	// Upper bound of the backoff before the first retry, doubled for each further
 	// one; the backoff is anything between nothing and the bound (full jitter).

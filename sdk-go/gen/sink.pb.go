@@ -35,7 +35,8 @@ const (
 // offered in order, and a record that is retried holds those behind it that were
 // not offered yet. A worker that answers RETRY for a record SHOULD do so for the
 // later ones of its lane that it has in hand, or they overtake it: those are
-// offered again behind it, and it is no attempt of theirs.
+// offered again behind it, and it is no attempt of theirs, whatever their code,
+// and however late their answer comes.
 type Ordering int32
 
 const (
@@ -163,8 +164,14 @@ const (
 	// Never valid: ends the stream with INVALID_ARGUMENT.
 	Outcome_OUTCOME_UNSPECIFIED Outcome = 0
 	// Temporary: offer it again after a backoff (see RetrySettings). Records of other
-	// lanes go on; after 20 of these without another result, the sidecar offers
-	// nothing but one record now and then until one succeeds.
+	// lanes go on; after 20 records or whole batches that failed without another
+	// result between, the sidecar offers nothing but one record now and then until
+	// one succeeds.
+	//
+	// Where one frame answers two or more records of a batch with RETRY, they failed
+	// together, perhaps because of one of them: they are offered again in batches of
+	// half that size, in two halves at two times after `retry_after`, until the bad
+	// one fails alone. Only that is an attempt.
 	Outcome_OUTCOME_RETRY Outcome = 1
 	// The record can never be written: dead letter. Where dead letters are off, it
 	// is logged, counted and resolved.
@@ -172,11 +179,17 @@ const (
 	// Deliberately not written: resolved, counted apart.
 	Outcome_OUTCOME_FILTERED Outcome = 3
 	// The external system takes nothing at present, whatever the record: a rate
-	// limit, maintenance, a failover. Never an attempt. This worker gets nothing until
-	// `retry_after` has passed (1 s where unset), then one small batch, and larger
-	// ones while they succeed. The connector SHOULD answer BUSY at once for all else
-	// that it has in hand and has not written: it comes again in its order. To a
-	// sidecar that does not know it, it is RETRY.
+	// limit, maintenance, a failover. Never an attempt, and no sign of an outage. This
+	// worker gets nothing until `retry_after` has passed (1 s where unset; from 100 ms
+	// to 1 h), then one record, and twice as many each time that they are written.
+	// Where that is refused again, the system has a rate: from then on the worker gets
+	// what was written since the pause began, once in as much time, and more now and
+	// then, to see whether that has changed.
+	//
+	// The connector SHOULD answer BUSY at once for all else that it has in hand and has
+	// not written: it comes again in its order. The worker's lanes wait with it, however
+	// long it pauses; other workers go on. To a sidecar that does not know it, it is
+	// RETRY.
 	Outcome_OUTCOME_BUSY Outcome = 4
 )
 

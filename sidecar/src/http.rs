@@ -177,6 +177,7 @@ fn sink((name, view): (String, crate::sink::View)) -> serde_json::Value {
             "worker": unwell.worker,
             "message": unwell.message,
         })).collect::<Vec<_>>(),
+        "busy": view.busy.iter().map(busy).collect::<Vec<_>>(),
         "subscriptions": subscriptions,
         "workers_paused": dispatch.workers_paused,
         "unresolved": { "records": dispatch.held.records, "bytes": dispatch.held.bytes },
@@ -212,6 +213,17 @@ fn sink((name, view): (String, crate::sink::View)) -> serde_json::Value {
         "trouble": view.intake.trouble,
         "failed": view.failed,
         "waiting": waits(waiting::of_sink(&view)),
+    })
+}
+
+fn busy(busy: &crate::sink::Busy) -> serde_json::Value {
+    json!({
+        "worker": busy.worker,
+        "pause_ms": busy.pause.map(|pause| pause.as_millis() as u64),
+        "records": busy.quota.map(|(records, _)| records),
+        "every_ms": busy.quota.map(|(_, span)| span.as_millis() as u64),
+        "code": busy.code,
+        "message": busy.message,
     })
 }
 

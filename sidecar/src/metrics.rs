@@ -61,6 +61,14 @@ pub fn describe() {
         "For how long the record that has failed for the longest time has failed; 0: none fails."
     );
     describe_gauge!("danube_connector_workers", "Attached workers.");
+    describe_counter!(
+        "danube_connector_busy_total",
+        "Pauses of workers whose external system was busy."
+    );
+    describe_gauge!(
+        "danube_connector_workers_busy",
+        "Attached workers that pause, because their external system is busy."
+    );
     describe_gauge!(
         "danube_connector_inbox_paused",
         "1: the inbox takes no records, because it or its disk is full; status says which."
@@ -81,6 +89,8 @@ pub struct SinkMetrics {
     late: Counter,
     resolved: [Counter; 4],
     workers: Gauge,
+    busy: Counter,
+    workers_busy: Gauge,
     breaker: Gauge,
     inbox_paused: Gauge,
 }
@@ -99,6 +109,8 @@ impl SinkMetrics {
             late: counter!("danube_connector_gap_messages_late_total", "connector" => name()),
             resolved: ["acked", "filtered", "dead_lettered", "skipped"].map(resolved),
             workers: gauge!("danube_connector_workers", "connector" => name()),
+            busy: counter!("danube_connector_busy_total", "connector" => name()),
+            workers_busy: gauge!("danube_connector_workers_busy", "connector" => name()),
             breaker: gauge!("danube_connector_breaker_open", "connector" => name()),
             inbox_paused: gauge!("danube_connector_inbox_paused", "connector" => name()),
         }
@@ -149,6 +161,16 @@ impl SinkMetrics {
             Breaker::HalfOpen => 0.5,
             Breaker::Open => 1.0,
         });
+    }
+
+    /// A worker's external system is busy.
+    pub fn busy(&self) {
+        self.busy.increment(1);
+    }
+
+    /// Attached workers that pause because of that.
+    pub fn workers_busy(&self, workers: usize) {
+        self.workers_busy.set(workers as f64);
     }
 
     /// The inbox takes no records, or does.

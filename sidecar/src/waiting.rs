@@ -12,12 +12,13 @@ use crate::{sink, source};
 const LONG_IN_HAND: Duration = Duration::from_secs(60);
 
 /// Every state, for metrics.
-pub const STATES: [State; 19] = [
+pub const STATES: [State; 20] = [
     State::Unread,
     State::Paused,
     State::NoWorker,
     State::Failed,
     State::Unwell,
+    State::Busy,
     State::BreakerOpen,
     State::Failing,
     State::Suspended,
@@ -45,6 +46,8 @@ pub enum State {
     Failed,
     /// The connector says that its external system is not well.
     Unwell,
+    /// The external system takes nothing, or only so much in a time.
+    Busy,
     /// Nothing succeeds.
     BreakerOpen,
     /// A record is offered again and again.
@@ -96,6 +99,7 @@ impl State {
             Self::NoWorker => "no_worker",
             Self::Failed => "failed",
             Self::Unwell => "unwell",
+            Self::Busy => "busy",
             Self::BreakerOpen => "breaker_open",
             Self::Failing => "failing",
             Self::Suspended => "suspended",
@@ -164,6 +168,10 @@ fn of_workers(view: &sink::View) -> Vec<Waiting> {
     for unwell in &view.unwell {
         let cause = format!("{}: {}", unwell.worker, unwell.message);
         waiting.push(State::Unwell.because(cause, MEND));
+    }
+    for busy in &view.busy {
+        let remedy = "it goes on by itself; a worker that ends its session hands its records on";
+        waiting.push(State::Busy.because(pauses(busy), remedy));
     }
     if view.dispatch.workers_paused > 0 {
         let cause = format!("{} paused: a window of 0", view.dispatch.workers_paused);
@@ -250,6 +258,19 @@ fn of_intake(view: &sink::View) -> Vec<Waiting> {
     waiting
 }
 
+fn pauses(busy: &sink::Busy) -> String {
+    let how = match (busy.pause, busy.quota) {
+        (Some(pause), _) => format!("pauses for {}", short(pause)),
+        (None, Some((records, span))) => {
+            let span = Duration::from_millis(span.as_millis() as u64);
+            format!("is offered {records} records every {}", format_duration(span))
+        }
+        (None, None) => "is offered small batches after a pause".to_owned(),
+    };
+    let said = in_words(&busy.code, &busy.message);
+    format!("{} {how}: the external system is busy{said}", busy.worker)
+}
+
 fn described(shown: &sink::Shown) -> String {
     let (failing, identity) = (&shown.failing, &shown.failing.record.identity);
     let behind = match failing.behind {
@@ -267,8 +288,11 @@ fn described(shown: &sink::Shown) -> String {
 }
 
 fn said(shown: &sink::Shown) -> String {
-    let (code, reason) = (&shown.failing.code, &shown.failing.reason);
-    match (&**code, &**reason) {
+    in_words(&shown.failing.code, &shown.failing.reason)
+}
+
+fn in_words(code: &str, reason: &str) -> String {
+    match (code, reason) {
         ("", "") => String::new(),
         ("", words) | (words, "") => format!(": {words}"),
         (code, reason) => format!(": {code}: {reason}"),
@@ -283,7 +307,7 @@ fn short(span: Duration) -> humantime::FormattedDuration {
 mod tests {
     use std::collections::HashSet;
 
-    use danube_sidecar_core::dispatch::Status;
+    use danube_sidecar_core::dispatch::{Status, WorkerId};
 
     use super::*;
 
@@ -304,6 +328,27 @@ mod tests {
         assert_eq!(states(&view), [""; 0]);
     }
 
+    fn busy() -> sink::Busy {
+        sink::Busy {
+            id: WorkerId(1),
+            worker: "w".to_owned(),
+            pause: Some(Duration::from_secs(90)),
+            quota: None,
+            code: "RATE_LIMIT".to_owned(),
+            message: "429".to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_busy_worker_is_shown_with_its_pause_or_its_quota_and_what_was_said() {
+        let said = ": the external system is busy: RATE_LIMIT: 429";
+        assert_eq!(pauses(&busy()), format!("w pauses for 1m 30s{said}"));
+        let quota = Some((2, Duration::from_millis(1500)));
+        let metered = sink::Busy { pause: None, quota, ..busy() };
+        let shown = format!("w is offered 2 records every 1s 500ms{said}");
+        assert_eq!(pauses(&metered), shown);
+    }
+
     #[test]
     fn every_number_that_stands_still_has_a_state() {
         let mut view = sink::View { failed: Some("no table".to_owned()), ..Default::default() };
@@ -316,6 +361,7 @@ mod tests {
             ..Status::default()
         };
         view.dispatch.held.records = 1;
+        view.busy = vec![busy()];
         view.longest_in_hand = Some(("w".to_owned(), LONG_IN_HAND));
         view.intake.window_exhausted = vec!["/default/in".into()];
         view.intake.overflowed = true;
@@ -325,6 +371,7 @@ mod tests {
             "paused",
             "no_worker",
             "failed",
+            "busy",
             "worker_paused",
             "no_result",
             "breaker_open",

@@ -15,7 +15,7 @@
 //! and attaches again at [`Breaker::HalfOpen`]: the first record that comes is tried.
 //!
 //! Beside the `Record` itself, one in hand costs less than 1 KiB: its entry (160 bytes),
-//! its lane (200 and its queues, shared by all records of its key), its places in maps
+//! its lane (224 and its queues, shared by all records of its key), its places in maps
 //! and rings; all of these may be twice as large right after they grew. A finished one
 //! costs about 64 bytes, as long as it is remembered.
 //!
@@ -28,11 +28,16 @@ mod deliveries;
 mod event;
 mod evidence;
 mod failing;
+mod failures;
 mod halfopen;
 mod membership;
 mod offer;
 mod operate;
+mod pace;
+mod pauses;
 mod quarantine;
+mod quota;
+mod retrying;
 mod settings;
 mod status;
 mod suspects;
@@ -48,8 +53,8 @@ use std::{
 pub use self::{
     breaker::Breaker,
     event::{
-        Admission, DeadLetter, Departure, Event, HeldLane, Offer, RecordId, Status, Violation,
-        WorkerId,
+        Admission, BusyWorker, DeadLetter, Departure, Event, HeldLane, Offer, RecordId, Status,
+        Violation, WorkerId,
     },
     evidence::{Evidence, Health},
     failing::{Failing, Stage},
@@ -219,7 +224,8 @@ impl Dispatch {
     pub fn next_wakeup(&self, now: Instant) -> Option<Instant> {
         let retry = self.retries.first().map(|&(due, _)| due);
         let workers = self.workers.iter().flat_map(|(&id, worker)| {
-            [self.result_deadline(worker), self.batch_deadline(id, worker)]
+            let batch = self.batch_deadline(id, worker);
+            [self.result_deadline(worker), batch, worker.pace.wakeup()]
         });
         let moments =
             workers.chain([retry, self.circuit.wakeup(), self.quarantine_wakeup(now)]).flatten();
@@ -236,6 +242,7 @@ impl Dispatch {
             self.retries.pop_first();
             self.end_backoff(key);
         }
+        self.end_pauses(now);
         self.circuit.advance(now);
         self.tell_breaker(now);
         self.find_result_timeouts(now);

@@ -9,6 +9,7 @@ use hashbrown::HashTable;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::{
+    behind::Behind,
     dispatch::WorkerId,
     ledger::{Entry, Ledger, Place},
     record::Record,
@@ -82,6 +83,8 @@ pub(crate) struct Lane {
     pub(crate) members: usize,
     /// Records in hand at its home.
     pub(crate) in_hand: usize,
+    /// What its home holds back behind a record that it did not write.
+    pub(crate) behind: Behind,
     /// Records that keep the lane from offering anything.
     pub(crate) holds: usize,
     /// Offered before and to be offered again, by sequence. First occurrences are
@@ -117,6 +120,7 @@ impl Lane {
             target,
             members: 0,
             in_hand: 0,
+            behind: Behind::default(),
             holds: 0,
             again: BTreeMap::new(),
             fresh: VecDeque::new(),
@@ -130,6 +134,14 @@ impl Lane {
     /// The record that is next, whether or not it may be offered now.
     pub(crate) fn head(&self) -> Option<Key> {
         self.again.values().next().or_else(|| self.fresh.front()).copied()
+    }
+
+    /// A record of it is in hand no more.
+    pub(crate) fn leaves_hand(&mut self) {
+        self.in_hand -= 1;
+        if self.in_hand == 0 {
+            self.behind.clear();
+        }
     }
 
     /// Takes its head, of `bytes`, out.
@@ -149,8 +161,8 @@ impl Lane {
     ///
     /// While a failed record is away nothing else goes, and a lane that is to move
     /// offers nothing new until all that it has offered is resolved. What was offered
-    /// before goes one by one, because any of it may turn out to be held. A suspect is
-    /// not offered this way.
+    /// before is looked at one by one: what failed goes when nothing else is in hand, and a
+    /// suspect is not offered this way.
     pub(crate) fn offered(&self, ledger: &Ledger) -> Held {
         if self.holds > 0 || (self.home != self.target && !self.was_offered()) {
             return Held::default();
@@ -158,15 +170,12 @@ impl Lane {
         if self.again.is_empty() && self.fresh_suspects == 0 {
             return self.fresh_held;
         }
-        match self.head().and_then(|head| ledger.get(head)) {
-            Some(Entry {
-                place: Place::Fresh | Place::Again { due: None, .. },
-                suspect: false,
-                bytes,
-                ..
-            }) => Held::one(*bytes),
-            _ => Held::default(),
-        }
+        let head = self.head().and_then(|head| ledger.get(head));
+        let goes = |entry: &&Entry| {
+            let due = matches!(entry.place, Place::Fresh | Place::Again { due: None, .. });
+            due && !entry.suspect && (self.in_hand == 0 || !entry.tries.has_failed())
+        };
+        head.filter(goes).map_or_else(Held::default, |entry| Held::one(entry.bytes))
     }
 }
 

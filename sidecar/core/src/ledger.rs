@@ -1,7 +1,7 @@
 //! Every record in hand, from its admission to its end; repeats recognised by
 //! identity.
 
-use std::{sync::Arc, time::Instant};
+use std::{num::NonZeroU16, sync::Arc, time::Instant};
 
 use crate::{
     dispatch::{Admission, WorkerId},
@@ -12,6 +12,18 @@ use crate::{
     slab::{Key, Slab},
     window::Held,
 };
+
+/// Tells the batches in a worker's hands apart; numbers come again after 65 535 of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Batch(NonZeroU16);
+
+impl Batch {
+    pub(crate) const FIRST: Self = Self(NonZeroU16::MIN);
+
+    pub(crate) fn next(self) -> Self {
+        self.0.checked_add(1).map_or(Self::FIRST, Self)
+    }
+}
 
 /// A record in hand.
 #[derive(Debug)]
@@ -28,10 +40,14 @@ pub(crate) struct Entry {
     /// How often it was offered.
     pub(crate) attempt: u32,
     /// How many crashes of workers it was in hand at.
-    pub(crate) crashes: u32,
+    pub(crate) crashes: u16,
     /// Whether it may be what crashed them: it is offered alone.
     pub(crate) suspect: bool,
     pub(crate) tries: Tries,
+    /// Which batch of its worker it was offered in last; none where it was alone.
+    pub(crate) batch: Option<Batch>,
+    /// Most records of a batch that it may be offered in.
+    pub(crate) most: u16,
     pub(crate) place: Place,
     partition: u32,
     ticket: Ticket,
@@ -45,6 +61,11 @@ pub(crate) struct Known {
 }
 
 impl Entry {
+    /// The most of a batch that it may be offered in, where it failed in a larger one.
+    pub(crate) fn most(&self) -> Option<usize> {
+        (self.most < u16::MAX).then_some(usize::from(self.most))
+    }
+
     /// Whether an operator should see it: something went wrong with it, and it is not
     /// resolved.
     pub(crate) fn fails(&self) -> bool {
@@ -63,6 +84,11 @@ impl Entry {
 impl Place {
     /// In its lane, offered before, and due.
     pub(crate) const READY: Self = Self::Again { due: None, early: None };
+
+    /// Whether it is in this worker's hands.
+    pub(crate) fn is_at(self, id: WorkerId) -> bool {
+        matches!(self, Self::InHand { worker, .. } if worker == id)
+    }
 
     /// Since when it is in a worker's hands, if it is.
     pub(crate) fn in_hand_since(self) -> Option<Instant> {
@@ -158,6 +184,8 @@ impl Ledger {
             crashes: 0,
             suspect: false,
             tries: Tries::default(),
+            batch: None,
+            most: u16::MAX,
             place: Place::Fresh,
             partition,
             ticket,

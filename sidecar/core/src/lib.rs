@@ -5,6 +5,7 @@
 //! `poll_*` methods.
 
 pub mod ackorder;
+mod behind;
 pub mod dispatch;
 pub mod frontier;
 pub mod hash;

@@ -15,6 +15,12 @@ pub enum Outcome {
         /// The connector's own lower bound of the backoff.
         after: Option<Duration>,
     },
+    /// The external system takes nothing at present, whatever the record: its worker is
+    /// offered nothing for so long.
+    Busy {
+        /// How long; a second where the connector does not say.
+        after: Option<Duration>,
+    },
     /// The record can never be written.
     Reject,
     /// Deliberately not written.

@@ -76,7 +76,10 @@ pub enum Verdict {
 /// the record's fault.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tries {
-    failures: u32,
+    /// Of the record alone; for the backoff, which ends to grow long before this is full.
+    failures: u8,
+    /// Alone or together with others.
+    failed: bool,
     counted: u32,
     /// The last sign before its last attempt.
     sign: u64,
@@ -84,7 +87,7 @@ pub struct Tries {
 }
 
 impl Tries {
-    /// The record is offered for the first time, after this sign.
+    /// The record is offered, and nothing went wrong with it yet, after this sign.
     pub fn begin(&mut self, sign: u64) {
         self.sign = sign;
     }
@@ -98,6 +101,7 @@ impl Tries {
         evidence: Evidence,
     ) -> Verdict {
         let first = *self.first_failure.get_or_insert(now);
+        self.failed = true;
         let age = now.saturating_duration_since(first);
         let counts = match evidence {
             Evidence::OtherSucceeded | Evidence::SystemWell => true,
@@ -115,9 +119,17 @@ impl Tries {
         if self.counted >= policy.max_retries { Verdict::Exhausted } else { Verdict::Again }
     }
 
-    /// How many attempts failed.
+    /// The record failed together with others, after this sign. Which one is to blame is
+    /// not known, so it is never an attempt.
+    pub fn fail_together(&mut self, now: Instant, sign: u64) {
+        self.first_failure.get_or_insert(now);
+        self.failed = true;
+        self.sign = sign;
+    }
+
+    /// How many attempts failed, up to 255.
     pub fn failures(&self) -> u32 {
-        self.failures
+        self.failures.into()
     }
 
     /// How many of them count.
@@ -138,7 +150,7 @@ impl Tries {
 
     /// Whether any attempt failed.
     pub fn has_failed(&self) -> bool {
-        self.failures > 0
+        self.failed
     }
 
     /// When the first attempt failed.

@@ -203,14 +203,17 @@ fn failure(sent: v1::SinkFailure) -> Result<Failure, Refusal> {
         Ok(v1::Outcome::Unspecified) => return Err(zero_enum("results.failures.outcome")),
         Ok(v1::Outcome::Reject) => Outcome::Reject,
         Ok(v1::Outcome::Filtered) => Outcome::Filtered,
+        Ok(v1::Outcome::Busy) => Outcome::Busy { after: retry_after(sent.retry_after)? },
         // An outcome of a later version counts as RETRY.
-        Ok(v1::Outcome::Retry | v1::Outcome::Busy) | Err(_) => {
-            Outcome::Retry { after: duration("results.failures.retry_after", sent.retry_after)? }
-        }
+        Ok(v1::Outcome::Retry) | Err(_) => Outcome::Retry { after: retry_after(sent.retry_after)? },
     };
     let delivery = DeliveryId(sent.delivery_id);
     let (code, message) = (bounds::cut(sent.code), bounds::cut(sent.message));
     Ok(Failure { delivery, outcome, code, message })
+}
+
+fn retry_after(sent: Option<prost_types::Duration>) -> Result<Option<Duration>, Refusal> {
+    duration("results.failures.retry_after", sent)
 }
 
 /// The answer to a probe.

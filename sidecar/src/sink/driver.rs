@@ -5,6 +5,7 @@
 //! carries its inputs in and its outputs out.
 
 mod operate;
+mod pauses;
 mod sessions;
 mod start;
 
@@ -159,6 +160,8 @@ impl Driver {
                     "record is exhausted and its lane suspended: mend the cause, then `danube-sidecar \
                      failing resume` (or `failing skip`, `failing dead-letter`)"
                 ),
+                Event::Busy { worker } => self.busy(worker),
+                Event::PauseEnded { worker } => self.pause_ended(worker),
                 Event::AskHealth { worker } => self.ask_health(worker),
                 Event::Breaker(breaker) => self.breaker(breaker),
                 Event::Suspected { fingerprint, suspicion } => {
@@ -308,6 +311,7 @@ impl Driver {
             failing: self.failing(&Which::default(), WORST),
             workers: self.workers.values().map(|worker| worker.name.clone()).collect(),
             unwell: self.workers.values().filter_map(Worker::unwell).collect(),
+            busy: self.busy_workers(),
             intake: self.intake.view(),
             failed: self.failed.clone(),
             paused: self.paused,

@@ -45,6 +45,8 @@ pub struct View {
     pub longest_in_hand: Option<(String, Duration)>,
     /// What is wrong with the external system, by the workers that say so.
     pub unwell: Vec<Unwell>,
+    /// Workers whose external system was busy and does not take everything yet.
+    pub busy: Vec<Busy>,
     /// How its records are held.
     pub intake: intake::View,
     /// Why the connector gave up, if it did.
@@ -59,6 +61,23 @@ pub struct Unwell {
     /// The worker's id.
     pub worker: String,
     /// Its words.
+    pub message: String,
+}
+
+/// A worker whose external system was busy and does not take everything yet.
+#[derive(Clone, Debug)]
+pub struct Busy {
+    /// Its name in the core.
+    pub id: WorkerId,
+    /// The worker's id.
+    pub worker: String,
+    /// How long it is offered nothing yet; none: it is offered one batch at a time.
+    pub pause: Option<Duration>,
+    /// So many records in each span of this length, where the system has a rate.
+    pub quota: Option<(usize, Duration)>,
+    /// The connector's code.
+    pub code: String,
+    /// The connector's words.
     pub message: String,
 }
 

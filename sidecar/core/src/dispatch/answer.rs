@@ -1,23 +1,17 @@
 //! What results mean, and how a record comes to its end.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeSet, sync::Arc, time::Instant};
 
 use super::{
-    Breaker, DeadLetter, Dispatch, Event, Evidence, RecordId, Violation, WorkerId,
-    breaker::LONGEST_PAUSE,
+    DeadLetter, Dispatch, Event, RecordId, Violation, WorkerId,
+    failures::{Failed, Tells},
+    retrying::Said,
 };
 use crate::{
-    ledger::{Parked, Place},
-    outcome::{DeliveryId, Failure, FailureClass, Outcome, Resolution, Results},
-    retry::{OnExhausted, Verdict},
+    ledger::{Batch, Parked, Place},
+    outcome::{DeliveryId, FailureClass, Outcome, Resolution, Results},
     slab::Key,
 };
-
-/// A connector's `retry_after` beyond this means this.
-const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(365 * 24 * 3600);
 
 impl Dispatch {
     /// Applies one frame of results, or nothing of it. One from a worker that has
@@ -36,13 +30,12 @@ impl Dispatch {
             return Ok(());
         };
         check(results, issued)?;
-        let mut failed: Vec<_> = results.failures.iter().map(|failure| failure.delivery).collect();
-        failed.sort_unstable();
+        let mut frame = Frame::new(results);
         for &range in &results.acked {
-            self.ack_range(worker, range, &failed);
+            self.ack_range(worker, range, &mut frame);
         }
-        for failure in &results.failures {
-            self.fail(now, worker, failure);
+        for failed in self.failures(worker, results, frame.answered) {
+            self.fail(now, worker, &failed);
         }
         self.circuit.end_of_frame(now, &mut self.random);
         self.tell_breaker(now);
@@ -82,8 +75,7 @@ impl Dispatch {
             Place::InHand { worker, delivery, .. } => {
                 self.quarantine.busy &= !entry.suspect;
                 if let Some(worker) = self.workers.get_mut(&worker) {
-                    worker.release(entry.bytes);
-                    worker.deliveries.close(delivery);
+                    worker.release(delivery, entry.bytes);
                 }
             }
             Place::Again { due: Some(due), .. } => _ = self.retries.remove(&(due, key)),
@@ -92,7 +84,7 @@ impl Dispatch {
         let Some(lane) = entry.lane.and_then(|lane| self.lanes.get_mut(lane)) else { return };
         match entry.place {
             Place::Again { .. } => _ = lane.again.remove(&entry.sequence),
-            Place::InHand { .. } => lane.in_hand -= 1,
+            Place::InHand { .. } => lane.leaves_hand(),
             Place::Fresh | Place::Parked(_) => {}
         }
         lane.holds -= usize::from(entry.holds_lane());
@@ -133,23 +125,25 @@ impl Dispatch {
         &mut self,
         id: WorkerId,
         (first, last): (DeliveryId, DeliveryId),
-        failed: &[DeliveryId],
+        frame: &mut Frame,
     ) {
         let Some(worker) = self.workers.get(&id) else { return };
         for delivery in worker.deliveries.candidates(first.0, last.0).into_ids() {
-            if failed.is_empty() || failed.binary_search(&DeliveryId(delivery)).is_err() {
-                self.ack(id, delivery);
+            if frame.acks(delivery) {
+                self.ack(id, delivery, frame);
             }
         }
     }
 
-    fn ack(&mut self, worker: WorkerId, delivery: u64) {
-        let Some(worker) = self.workers.get_mut(&worker) else { return };
-        if let Some(key) = worker.deliveries.open(delivery) {
-            self.ack_record(key);
-        } else if let Some(key) = worker.deliveries.take_late(delivery) {
-            self.ack_record(key);
+    fn ack(&mut self, worker: WorkerId, delivery: u64, frame: &mut Frame) {
+        let Some(at) = self.workers.get_mut(&worker) else { return };
+        let open = at.deliveries.open(delivery);
+        let Some(key) = open.or_else(|| at.deliveries.take_late(delivery)) else { return };
+        if !frame.failed.is_empty() {
+            let entry = self.ledger.get(key).filter(|entry| entry.place.is_at(worker));
+            frame.answered.extend(entry.and_then(|entry| entry.batch));
         }
+        self.ack_record(key);
     }
 
     fn ack_record(&mut self, key: Key) {
@@ -162,17 +156,16 @@ impl Dispatch {
         let Some(entry) = self.ledger.get(key) else { return };
         self.circuit.answered();
         self.quarantine.answered();
-        if let Some(since) = entry.place.in_hand_since().filter(|_| succeeded) {
+        if let (true, Place::InHand { worker, delivery, since }) = (succeeded, entry.place) {
             self.quarantine.succeeded(since);
+            if let Some(worker) = self.workers.get_mut(&worker) {
+                worker.pace.written(delivery);
+            }
         }
     }
 
-    fn fail(&mut self, now: Instant, id: WorkerId, failure: &Failure) {
-        let Some(worker) = self.workers.get(&id) else { return };
-        let Some(key) = worker.deliveries.open(failure.delivery.0) else {
-            self.late_failures += 1;
-            return;
-        };
+    fn fail(&mut self, now: Instant, id: WorkerId, failed: &Failed<'_>) {
+        let (key, failure) = (failed.key, failed.failure);
         let (code, reason) = (failure.code.clone(), failure.message.clone());
         match failure.outcome {
             Outcome::Filtered => {
@@ -186,72 +179,26 @@ impl Dispatch {
                 self.clear(key);
                 self.give_up(now, key, FailureClass::Reject, code, reason);
             }
+            Outcome::Busy { after } => self.busy(now, id, failed, after),
             Outcome::Retry { after } => {
-                self.circuit.retried(key);
                 self.survived(key);
                 self.answer(id, failure.delivery);
                 self.withdraw(key);
-                self.retry(now, id, key, after, code, reason);
+                let said = Said { worker: id, after: after.unwrap_or_default(), code, reason };
+                match failed.tells {
+                    Tells::Alone => self.failed_alone(now, key, said),
+                    Tells::Together(part) => self.failed_together(now, key, part, said),
+                    Tells::Behind { most } => self.held_back(key, most),
+                }
             }
         }
     }
 
     /// From here on only an ack of this delivery means something.
-    fn answer(&mut self, worker: WorkerId, delivery: DeliveryId) {
+    pub(super) fn answer(&mut self, worker: WorkerId, delivery: DeliveryId) {
         if let Some(worker) = self.workers.get_mut(&worker) {
             worker.deliveries.answer(delivery.0);
         }
-    }
-
-    fn retry(
-        &mut self,
-        now: Instant,
-        worker: WorkerId,
-        key: Key,
-        after: Option<Duration>,
-        code: String,
-        reason: String,
-    ) {
-        let health = self.workers.get(&worker).and_then(|worker| worker.health);
-        let evidence = self.evidence(key, health);
-        let Some(entry) = self.ledger.get_mut(key) else { return };
-        let (policy, random) = (&self.settings.retry, &mut self.random);
-        self.last_words.keep(entry.sequence, &code, &reason);
-        let verdict = entry.tries.fail(policy, now, self.signs.latest(), evidence);
-        let failures = entry.tries.failures();
-        let asked = after.unwrap_or_default().min(LONGEST_RETRY_AFTER);
-        let (backoff, early) = match verdict {
-            Verdict::Exhausted => return self.exhaust(now, key, code, reason),
-            Verdict::Again => (policy.backoff(failures, random), None),
-            Verdict::Outage => {
-                (policy.outage_backoff(failures, LONGEST_PAUSE, random), Some(now + asked))
-            }
-        };
-        // While the breaker is not closed, its pause is the backoff.
-        let closed = self.circuit.breaker() == Breaker::Closed;
-        let backed_off = now + backoff.max(asked).min(LONGEST_RETRY_AFTER);
-        let not_before = early.filter(|_| !closed).unwrap_or(backed_off);
-        let (id, attempt) = (RecordId(key.to_bits()), entry.attempt);
-        let record = Arc::clone(&entry.record);
-        self.put(key, Place::Again { due: Some(not_before), early });
-        if evidence != Evidence::OtherSucceeded {
-            self.ask_health(key, worker);
-        }
-        self.events.push_back(Event::Retrying { id, record, attempt, not_before, code, reason });
-        self.settle_lane_of(key);
-    }
-
-    fn exhaust(&mut self, now: Instant, key: Key, code: String, reason: String) {
-        if self.settings.on_exhausted != OnExhausted::Suspend {
-            return self.give_up(now, key, FailureClass::Exhausted, code, reason);
-        }
-        self.put(key, Place::Parked(Parked::Suspended));
-        if let Some(entry) = self.ledger.get(key) {
-            let (record, attempt) = (Arc::clone(&entry.record), entry.attempt);
-            let id = RecordId(key.to_bits());
-            self.events.push_back(Event::Suspended { id, record, code, reason, attempt });
-        }
-        self.settle_lane_of(key);
     }
 
     /// The record's end. One that was never offered has none: nobody can have
@@ -282,6 +229,26 @@ impl Dispatch {
         if let Some(lane) = self.ledger.get(key).and_then(|entry| entry.lane) {
             self.settle(lane);
         }
+    }
+}
+
+/// What is to be known of a frame before its failures are looked at.
+struct Frame {
+    /// What failed is not acked, though a range may cover it. Sorted.
+    failed: Vec<DeliveryId>,
+    /// Batches of which something was acked; kept where something failed.
+    answered: BTreeSet<Batch>,
+}
+
+impl Frame {
+    fn new(results: &Results) -> Self {
+        let mut failed: Vec<_> = results.failures.iter().map(|failure| failure.delivery).collect();
+        failed.sort_unstable();
+        Self { failed, answered: BTreeSet::new() }
+    }
+
+    fn acks(&self, delivery: u64) -> bool {
+        self.failed.is_empty() || self.failed.binary_search(&DeliveryId(delivery)).is_err()
     }
 }
 

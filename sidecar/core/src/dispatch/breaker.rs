@@ -133,9 +133,14 @@ impl Circuit {
         }
     }
 
-    /// The connector answered a record with RETRY.
+    /// The connector answered a record with RETRY, or this one and others together.
     pub(super) fn retried(&mut self, record: Key) {
         self.retries = self.retries.saturating_add(1);
+        self.trial_failed |= self.trial() == Some(record);
+    }
+
+    /// The record was not tried, because of another one.
+    pub(super) fn held_back(&mut self, record: Key) {
         self.trial_failed |= self.trial() == Some(record);
     }
 

@@ -1,6 +1,9 @@
 //! What goes into and comes out of the dispatch.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use super::{breaker::Breaker, quarantine::Suspicion};
 use crate::{
@@ -93,6 +96,17 @@ pub enum Event {
         reason: String,
         /// The attempt that failed last.
         attempt: u32,
+    },
+    /// A worker's external system is busy: it is offered nothing for a while. What is
+    /// known of it is in [`busy_workers`](super::Dispatch::busy_workers).
+    Busy {
+        /// The worker.
+        worker: WorkerId,
+    },
+    /// The worker's pause has passed: a small batch tries whether it is over.
+    PauseEnded {
+        /// The worker.
+        worker: WorkerId,
     },
     /// Ask this worker how its external system is, and tell
     /// [`health`](super::Dispatch::health): a record fails, and nothing else tells whether
@@ -202,6 +216,21 @@ pub struct Status {
     pub breaker: Breaker,
     /// Records that may be what crashed their workers: tried one by one.
     pub suspects: usize,
+}
+
+/// A worker whose external system was busy and does not take everything yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BusyWorker {
+    /// The worker.
+    pub worker: WorkerId,
+    /// It is offered nothing until then; none: one batch at a time, not all that it could hold.
+    pub until: Option<Instant>,
+    /// So many records in each span of this length, where the system has a rate.
+    pub quota: Option<(usize, Duration)>,
+    /// The connector's code, cut.
+    pub code: Arc<str>,
+    /// The connector's words, cut.
+    pub reason: Arc<str>,
 }
 
 /// A lane that stands still behind a failed record.

@@ -29,6 +29,11 @@ impl Signs {
         self.success = self.next();
     }
 
+    /// Whether a record was written after this.
+    pub(super) fn succeeded_after(&self, sign: u64) -> bool {
+        self.success > sign
+    }
+
     /// Something happened; its number.
     pub(super) fn next(&mut self) -> u64 {
         self.latest += 1;
@@ -74,7 +79,7 @@ impl Dispatch {
     pub(super) fn evidence(&self, key: Key, health: Option<(Health, u64)>) -> Evidence {
         let Some(entry) = self.ledger.get(key) else { return Evidence::None };
         let before = entry.tries.sign();
-        if self.signs.success > before {
+        if self.signs.succeeded_after(before) {
             return Evidence::OtherSucceeded;
         }
         let evidence = match health {

@@ -73,7 +73,7 @@ impl Dispatch {
             stage: stage(entry.place),
             attempt: entry.attempt,
             counted: entry.tries.counted(),
-            crashes: entry.crashes,
+            crashes: entry.crashes.into(),
             since: since(entry),
             code: words.code.as_ref().into(),
             reason: words.reason.as_ref().into(),

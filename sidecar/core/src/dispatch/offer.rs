@@ -17,6 +17,8 @@ pub(super) struct Candidate {
     pub(super) record: Key,
     pub(super) waiting: Waiting,
     pub(super) bytes: usize,
+    /// The most of a batch that it may be in, where it failed in a larger one.
+    pub(super) most: Option<usize>,
 }
 
 impl Dispatch {
@@ -29,15 +31,14 @@ impl Dispatch {
     pub fn poll_batch(&mut self, now: Instant, worker: WorkerId) -> Option<Vec<Offer>> {
         self.advance(now);
         self.choose_quarantine(now);
-        match self.circuit.allowance() {
-            Allowance::All if self.is_quarantine(worker) => self.offer_suspect(now, worker),
-            Allowance::All if self.is_ripe(now, worker) => {
-                let batch = self.cut(now, worker);
-                (!batch.is_empty()).then_some(batch)
-            }
-            Allowance::One { choosy } => self.offer_trial(now, worker, choosy),
-            Allowance::All | Allowance::Nothing => None,
-        }
+        let batch = match self.circuit.allowance() {
+            Allowance::All if self.is_quarantine(worker) => self.offer_suspect(now, worker)?,
+            Allowance::All if self.is_ripe(now, worker) => self.cut(now, worker),
+            Allowance::One { choosy } => self.offer_trial(now, worker, choosy)?,
+            Allowance::All | Allowance::Nothing => return None,
+        };
+        self.close_batch(now, worker, &batch);
+        (!batch.is_empty()).then_some(batch)
     }
 
     /// The next batch for any worker; when there is none, none of them can get one.
@@ -72,16 +73,21 @@ impl Dispatch {
 
     fn cut(&mut self, now: Instant, id: WorkerId) -> Vec<Offer> {
         let Some(worker) = self.workers.get(&id) else { return Vec::new() };
-        let limits = worker.settings.batch;
+        let limits = worker.batch();
         let mut share = self.share_of_anyone(id, worker);
         let waiting = worker.queue.waiting.records.saturating_add(share);
         let mut batch = Vec::with_capacity(waiting.min(limits.records).min(worker.room()));
         let mut held = Held::default();
+        let mut most = None;
         while let Some(next) = self.next_candidate(id, share > 0) {
             if !limits.admits(held, next.bytes) || !self.can_take(id, next.bytes) {
                 break;
             }
+            if held.records > 0 && !fits(held.records, most, next.most) {
+                break;
+            }
             held += Held::one(next.bytes);
+            most = most.into_iter().chain(next.most).min();
             share -= usize::from(next.home == Home::Anyone);
             self.pop_front(next.home);
             batch.extend(self.offer(now, id, next));
@@ -89,6 +95,20 @@ impl Dispatch {
         self.note_oldest(Home::Worker(id));
         self.note_oldest(Home::Anyone);
         batch
+    }
+
+    /// The next record that is offered is of another batch.
+    fn close_batch(&mut self, now: Instant, id: WorkerId, batch: &[Offer]) {
+        let Some(worker) = self.workers.get_mut(&id) else { return };
+        if let Some(first) = batch.first() {
+            worker.pace.offered(now, first.delivery.0, batch.len());
+        }
+        worker.batch = worker.batch.next();
+        let [only] = batch else { return };
+        let only = worker.deliveries.open(only.delivery.0);
+        if let Some(entry) = only.and_then(|key| self.ledger.get_mut(key)) {
+            entry.batch = None;
+        }
     }
 
     pub(super) fn can_take(&self, id: WorkerId, bytes: usize) -> bool {
@@ -136,18 +156,19 @@ impl Dispatch {
         lane.pop_head(next.bytes, suspect);
         let worker = self.workers.get_mut(&id)?;
         worker.take_in_hand(next.bytes);
-        let delivery = worker.deliveries.issue(next.record);
+        let (delivery, batch) = (worker.deliveries.issue(next.record), worker.batch);
         self.put(next.record, Place::InHand { worker: id, delivery, since: now });
         self.settle(next.lane);
         let entry = self.ledger.get_mut(next.record)?;
         entry.attempt += 1;
-        if entry.attempt == 1 {
+        entry.batch = Some(batch);
+        if entry.tries.first_failure().is_none() {
             entry.tries.begin(self.signs.latest());
         }
         Some(Offer {
             delivery: DeliveryId(delivery),
             attempt: entry.attempt,
-            crashes: entry.crashes,
+            crashes: entry.crashes.into(),
             fingerprint: entry.fingerprint,
             record: Arc::clone(&entry.record),
         })
@@ -241,7 +262,8 @@ impl Dispatch {
         let record = lane.head()?;
         let entry = self.ledger.get(record)?;
         let waiting = Waiting { sequence: entry.sequence, admitted: entry.admitted };
-        Some(Candidate { home, lane: key, record, waiting, bytes: entry.bytes })
+        let (bytes, most) = (entry.bytes, entry.most());
+        Some(Candidate { home, lane: key, record, waiting, bytes, most })
     }
 
     pub(super) fn note_oldest(&mut self, home: Home) {
@@ -265,6 +287,16 @@ impl Dispatch {
             Home::Anyone => Some(&mut self.anyone),
             Home::Nowhere => None,
         }
+    }
+}
+
+/// Whether another record may join a batch. What failed in a larger one keeps to itself,
+/// so that it takes nothing new with it.
+fn fits(records: usize, most: Option<usize>, next: Option<usize>) -> bool {
+    match (most, next) {
+        (None, None) => true,
+        (Some(most), Some(next)) => records < most.min(next),
+        (None, Some(_)) | (Some(_), None) => false,
     }
 }
 

@@ -26,7 +26,7 @@ impl Dispatch {
     pub(super) fn suspect_again(&mut self, key: Key) {
         let Some(entry) = self.ledger.get_mut(key) else { return };
         let Some(suspicion) = self.quarantine.recognize(entry.fingerprint) else { return };
-        entry.crashes = suspicion.crashes;
+        entry.crashes = u16::try_from(suspicion.crashes).unwrap_or(u16::MAX);
         entry.suspect = true;
         self.quarantine.insert(entry.sequence, key, suspicion);
     }
@@ -81,9 +81,9 @@ impl Dispatch {
         if let Some(entry) = self.ledger.get_mut(key) {
             entry.tries.crashed(now, self.signs.latest());
             entry.crashes = entry.crashes.saturating_add(1);
-            if entry.crashes >= SUSPICIOUS && !entry.suspect {
+            if u32::from(entry.crashes) >= SUSPICIOUS && !entry.suspect {
                 entry.suspect = true;
-                let suspicion = Suspicion { crashes: entry.crashes, ..Suspicion::default() };
+                let suspicion = Suspicion { crashes: entry.crashes.into(), ..Suspicion::default() };
                 self.quarantine.insert(entry.sequence, key, suspicion);
             }
         }
@@ -163,7 +163,7 @@ impl Dispatch {
         let before = self.quarantine.worker;
         let open = |(_, worker): &(_, &Worker)| {
             let awaited = worker.awaits_health().is_some_and(|until| until > now);
-            !worker.draining && !worker.settings.window.is_closed() && !awaited
+            !worker.draining && !worker.is_paused() && !awaited
         };
         let chosen = self
             .workers
@@ -227,6 +227,7 @@ impl Dispatch {
             return None;
         }
         let waiting = Waiting { sequence: entry.sequence, admitted: entry.admitted };
-        Some(Candidate { home: lane.home, lane: key, record, waiting, bytes: entry.bytes })
+        let (bytes, most) = (entry.bytes, entry.most());
+        Some(Candidate { home: lane.home, lane: key, record, waiting, bytes, most })
     }
 }

@@ -8,10 +8,16 @@ const CODE: usize = 64;
 const REASON: usize = 256;
 
 /// Why a record failed, in the connector's words; cut.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Words {
     pub(super) code: Box<str>,
     pub(super) reason: Box<str>,
+}
+
+impl Words {
+    pub(super) fn new(code: &str, reason: &str) -> Self {
+        Self { code: cut(code, CODE).into(), reason: cut(reason, REASON).into() }
+    }
 }
 
 /// The last words on each record that failed and is not resolved, by the record's
@@ -21,8 +27,7 @@ pub(super) struct LastWords(BTreeMap<u64, Arc<Words>>);
 
 impl LastWords {
     pub(super) fn keep(&mut self, sequence: u64, code: &str, reason: &str) {
-        let words = Words { code: cut(code, CODE).into(), reason: cut(reason, REASON).into() };
-        self.0.insert(sequence, Arc::new(words));
+        self.0.insert(sequence, Arc::new(Words::new(code, reason)));
     }
 
     pub(super) fn of(&self, sequence: u64) -> Arc<Words> {

@@ -5,8 +5,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{deliveries::Deliveries, evidence::Health, settings::WorkerSettings};
+use super::{
+    deliveries::Deliveries, evidence::Health, pace::Pace, settings::WorkerSettings, words::Words,
+};
 use crate::{
+    ledger::Batch,
     slab::Key,
     window::{Held, Limits},
 };
@@ -19,6 +22,11 @@ const HEALTH_PATIENCE: Duration = Duration::from_secs(5);
 pub(super) struct Worker {
     pub(super) settings: WorkerSettings,
     pub(super) deliveries: Deliveries,
+    /// The next batch that it is given.
+    pub(super) batch: Batch,
+    pub(super) pace: Pace,
+    /// Its words, when it said BUSY last.
+    pub(super) busy: Words,
     /// Unresolved at this worker.
     pub(super) in_hand: Held,
     pub(super) queue: Queue,
@@ -37,6 +45,9 @@ impl Worker {
         Self {
             settings,
             deliveries: Deliveries::default(),
+            batch: Batch::FIRST,
+            pace: Pace::default(),
+            busy: Words::default(),
             in_hand: Held::default(),
             queue: Queue::default(),
             draining: false,
@@ -55,7 +66,19 @@ impl Worker {
 
     /// Whether a record of `bytes` may be offered to it now.
     pub(super) fn can_take(&self, bytes: usize) -> bool {
-        !self.draining && self.settings.window.admits(self.in_hand, bytes)
+        let open = !self.draining && self.pace.most() > 0;
+        open && self.settings.window.admits(self.in_hand, bytes)
+    }
+
+    /// What the next batch may have.
+    pub(super) fn batch(&self) -> Limits {
+        let records = self.settings.batch.records.min(self.pace.most());
+        Limits { records, ..self.settings.batch }
+    }
+
+    /// Whether it gets nothing for now, whatever it answers.
+    pub(super) fn is_paused(&self) -> bool {
+        self.pace.waits() || self.settings.window.is_closed()
     }
 
     /// How many records more the window has room for.
@@ -68,8 +91,11 @@ impl Worker {
     }
 
     /// A record is no longer unresolved here.
-    pub(super) fn release(&mut self, bytes: usize) {
+    pub(super) fn release(&mut self, delivery: u64, bytes: usize) {
         self.in_hand -= Held::one(bytes);
+        self.deliveries.close(delivery);
+        let batch = self.settings.batch.records.min(self.settings.window.records);
+        self.pace.answered(delivery, batch);
     }
 
     pub(super) fn resize(&mut self, records: Option<usize>, bytes: Option<usize>) {
@@ -82,7 +108,7 @@ impl Worker {
     pub(super) fn is_filled_by(&self, waiting: Held) -> bool {
         let mut at_worker = self.in_hand;
         at_worker += waiting;
-        self.settings.batch.is_reached(waiting) || self.settings.window.is_reached(at_worker)
+        self.batch().is_reached(waiting) || self.settings.window.is_reached(at_worker)
     }
 }
 

@@ -13,7 +13,7 @@ const PAUSE: Duration = Duration::from_secs(4);
 /// One worker that answered twenty records, of as many keys, with RETRY.
 fn opened() -> (Bench, WorkerId) {
     let mut bench = Bench::new(settings());
-    let worker = bench.join(worker());
+    let worker = bench.join(singly());
     for offset in 0..20 {
         bench.admit(Some(&format!("k{offset}")), [offset]);
     }
@@ -144,7 +144,7 @@ fn what_the_connector_asked_for_is_honoured_by_trials_and_after_them() {
 #[test]
 fn an_ack_of_what_is_still_in_hand_closes_it() {
     let mut bench = Bench::new(settings());
-    let worker = bench.join(worker());
+    let worker = bench.join(singly());
     bench.admit(None, 0..21);
     bench.offered(worker);
     bench.results(worker, retries(1..=20));
@@ -156,7 +156,7 @@ fn an_ack_of_what_is_still_in_hand_closes_it() {
 #[test]
 fn a_retry_of_another_record_than_the_one_on_trial_changes_nothing() {
     let mut bench = Bench::new(settings());
-    let worker = bench.join(worker());
+    let worker = bench.join(singly());
     bench.admit(None, 0..21);
     bench.offered(worker);
     bench.results(worker, retries(1..=20));
@@ -196,7 +196,7 @@ fn a_released_worker_leaves_it_half_open_for_another_record() {
 fn no_result_in_time_opens_it_again() {
     let timeout = Duration::from_secs(10);
     let mut bench = Bench::new(Settings { result_timeout: Some(timeout), ..settings() });
-    let worker = bench.join(worker());
+    let worker = bench.join(singly());
     bench.admit(None, 0..20);
     bench.offered(worker);
     bench.results(worker, retries(1..=20));
@@ -231,7 +231,7 @@ fn without_a_record_in_hand_it_waits_half_open_for_the_first_that_is_admitted() 
 /// Two workers that answered twenty records, of as many keys, with RETRY.
 fn opened_by_two() -> (Bench, [WorkerId; 2]) {
     let mut bench = Bench::new(settings());
-    let workers = [bench.join(worker()), bench.join(worker())];
+    let workers = [bench.join(singly()), bench.join(singly())];
     for offset in 0..20 {
         bench.admit(Some(&format!("k{offset}")), [offset]);
     }

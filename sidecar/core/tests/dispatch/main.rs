@@ -1,6 +1,8 @@
 //! The rules of the sink side: each on its own, then all against a naive model.
 
 mod breaker;
+mod busy;
+mod held;
 mod killers;
 mod lanes;
 mod lone_killers;
@@ -12,5 +14,6 @@ mod repeats;
 mod results;
 mod retries;
 mod support;
+mod together;
 mod windows;
 mod workers;

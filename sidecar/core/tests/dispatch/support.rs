@@ -50,6 +50,11 @@ pub(crate) fn worker_settings() -> WorkerSettings {
     worker()
 }
 
+/// Each record in a batch of its own.
+pub(crate) fn singly() -> WorkerSettings {
+    WorkerSettings { batch: Limits { records: 1, bytes: 1 << 20 }, ..worker() }
+}
+
 pub(crate) fn window(records: usize) -> WorkerSettings {
     WorkerSettings { window: Limits { records, bytes: 16 << 20 }, ..worker() }
 }

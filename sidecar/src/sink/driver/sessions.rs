@@ -189,6 +189,7 @@ impl Driver {
         info!(connector, worker = gone.name, ?departure, "worker left");
         self.dispatch.leave(now(), id, departure);
         self.metrics.workers(self.workers.len());
+        self.count_busy();
         self.tell_health();
         if self.workers.is_empty() {
             self.alone_since = Some(now());

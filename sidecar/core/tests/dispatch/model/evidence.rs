@@ -27,7 +27,7 @@ impl Model {
             });
         let tried = |of: &Entry| match of.state {
             State::InHand { .. } => true,
-            State::Waiting { .. } => of.attempt > 0 && (of.failures > 0 || of.crashes > 0),
+            State::Waiting { .. } => of.attempt > 0 && (of.failed || of.crashes > 0),
             _ => false,
         };
         let alone = !others.into_iter().any(|(_, of)| tried(of));

@@ -69,6 +69,10 @@ pub(crate) enum Step {
     Outage {
         worker: usize,
     },
+    /// The external system is busy: that is what it says of all that it holds.
+    Busy {
+        worker: usize,
+    },
     /// A worker says how its external system is.
     Health {
         worker: usize,
@@ -98,6 +102,7 @@ pub(crate) enum Step {
 pub(crate) enum Answer {
     Retry,
     RetryAfter(u64),
+    Busy(Option<u64>),
     Reject,
     Filtered,
 }
@@ -160,6 +165,7 @@ pub(crate) fn step() -> impl Strategy<Value = Step> {
         1 => Just(Step::Flush),
         14 => results(),
         4 => small().prop_map(|worker| Step::Outage { worker }),
+        2 => small().prop_map(|worker| Step::Busy { worker }),
         6 => (0..3_usize).prop_map(|size| Step::Kill { size }),
         6 => prop_oneof![1..300_u64, 300..3000_u64, 3000..70_000_u64]
             .prop_map(|millis| Step::Pass { millis }),
@@ -178,6 +184,7 @@ pub(crate) fn troubled_step() -> impl Strategy<Value = Step> {
             .prop_map(|(partition, key, size)| Step::Publish { partition, key, size }),
         22 => Just(Step::PollAll),
         9 => small().prop_map(|worker| Step::Outage { worker }),
+        2 => small().prop_map(|worker| Step::Busy { worker }),
         9 => Just(Step::Kill { size: 0 }),
         9 => small().prop_map(|worker| Step::Work { worker }),
         9 => (small(), healths()).prop_map(|(worker, health)| Step::Health { worker, health }),
@@ -200,6 +207,7 @@ fn results() -> impl Strategy<Value = Step> {
     let answer = prop_oneof![
         4 => Just(Answer::Retry),
         1 => (1..3000_u64).prop_map(Answer::RetryAfter),
+        1 => prop::option::of(0..3000_u64).prop_map(Answer::Busy),
         1 => Just(Answer::Reject),
         1 => Just(Answer::Filtered),
     ];

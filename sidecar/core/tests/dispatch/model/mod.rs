@@ -2,7 +2,9 @@
 //! acked, checked step by step against a model that keeps everything in plain lists.
 
 mod broker;
+mod busy;
 mod evidence;
+mod frames;
 mod history;
 mod naive;
 mod operator;

@@ -6,13 +6,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::trouble::{Heard, Trouble};
+use super::trouble::Trouble;
 use danube_sidecar_core::{
     dispatch::{
-        Admission, DeadLetter, Departure, Event, Evidence, Health, Held, OnExhausted, Ordering,
-        RecordId, Settings, WorkerId, WorkerSettings,
+        Admission, DeadLetter, Departure, Event, Health, Held, OnExhausted, Ordering, RecordId,
+        Settings, WorkerId, WorkerSettings,
     },
-    outcome::{DeliveryId, FailureClass, Outcome, Resolution, Results},
+    outcome::{FailureClass, Resolution},
     record::Record,
 };
 
@@ -25,12 +25,14 @@ impl Expected {
     pub(crate) fn of(event: &Event) -> Option<Self> {
         Some(match event {
             Event::Breaker(_) | Event::Suspected { .. } | Event::AskHealth { .. } => return None,
+            Event::Busy { worker } => Self::worker("busy", *worker),
+            Event::PauseEnded { worker } => Self::worker("pause ended", *worker),
             Event::Resolved { partition, offset, how, .. } => {
                 Self(resolved(*how), Arc::clone(partition), *offset, 0)
             }
             Event::DeadLetter(letter) => Self::letter(letter.class.as_str(), letter),
             Event::GivenUp(letter) => Self::letter("given up", letter),
-            Event::ResultTimeout { worker } => Self::timeout(*worker),
+            Event::ResultTimeout { worker } => Self::worker("timeout", *worker),
             Event::Suspended { record, attempt, .. } => Self::record("suspended", record, *attempt),
             Event::Retrying { record, attempt, .. } => Self::record("retrying", record, *attempt),
         })
@@ -44,8 +46,8 @@ impl Expected {
         Self(what, Arc::clone(&record.identity.partition), record.identity.offset, attempt)
     }
 
-    fn timeout(worker: WorkerId) -> Self {
-        Self("timeout", "".into(), worker.0, 0)
+    pub(super) fn worker(what: &'static str, worker: WorkerId) -> Self {
+        Self(what, "".into(), worker.0, 0)
     }
 }
 
@@ -76,6 +78,19 @@ pub(super) struct Entry {
     /// When it may be offered at the earliest, its last failure not having counted.
     pub(super) early: Option<Instant>,
     pub(super) deliveries: Vec<(WorkerId, u64)>,
+    /// Which of all batches it was offered in last.
+    pub(super) batch: usize,
+    /// Whether it was alone in that.
+    pub(super) single: bool,
+    /// The most of a batch that it may come back in.
+    pub(super) most: Option<usize>,
+    /// The delivery that a worker held back behind another record.
+    pub(super) behind: Option<u64>,
+    /// An operator brought it back.
+    pub(super) resumed: bool,
+    /// Whether it failed together with others last.
+    pub(super) together: bool,
+    pub(super) failed: bool,
     pub(super) failures: u32,
     pub(super) counted: u32,
     /// How long the history was at its last attempt.
@@ -109,6 +124,12 @@ pub(super) struct Worker {
     pub(super) draining: bool,
     pub(super) timed_out: bool,
     pub(super) left: bool,
+    /// The external system is busy until then.
+    pub(super) busy_until: Option<Instant>,
+    /// The number of the last batch of all before its last pause.
+    pub(super) paused_after: usize,
+    /// Records that it was offered since.
+    pub(super) offered_since: usize,
     pub(super) joined: Instant,
     /// Its last word on its external system, and how long the history was then.
     pub(super) health: Option<(Health, usize)>,
@@ -120,6 +141,7 @@ pub(crate) struct Model {
     /// In the order of their admission; a record that was forgotten comes again.
     pub(super) entries: Vec<Entry>,
     pub(super) workers: Vec<Worker>,
+    pub(super) batches: usize,
     /// Successes and words on external systems, in their order.
     pub(super) history: Vec<Sign>,
     pub(super) late_failures: u64,
@@ -137,7 +159,7 @@ impl Entry {
     }
 
     pub(super) fn holds(&self) -> bool {
-        self.failures > 0 || self.suspect
+        self.failed || self.suspect
     }
 
     pub(super) fn in_hand_at(&self, id: WorkerId) -> bool {
@@ -156,6 +178,7 @@ impl Model {
             lanes: vec![],
             entries: vec![],
             workers: vec![],
+            batches: 0,
             history: vec![],
             late_failures: 0,
             trouble: Trouble::default(),
@@ -189,6 +212,13 @@ impl Model {
             lone: vec![],
             early: None,
             deliveries: vec![],
+            batch: 0,
+            single: false,
+            most: None,
+            behind: None,
+            resumed: false,
+            together: false,
+            failed: false,
             failures: 0,
             counted: 0,
             tried: 0,
@@ -235,6 +265,9 @@ impl Model {
             draining: false,
             timed_out: false,
             left: false,
+            busy_until: None,
+            paused_after: 0,
+            offered_since: 0,
             joined: now,
             health: None,
         };
@@ -264,92 +297,8 @@ impl Model {
         self.worker(id).issued as usize
     }
 
-    pub(crate) fn results(&mut self, id: WorkerId, results: &Results, now: Instant) {
-        let failed: Vec<u64> = results.failures.iter().map(|failure| failure.delivery.0).collect();
-        let acked = |delivery| {
-            let listed =
-                |range: &(DeliveryId, DeliveryId)| (range.0.0..=range.1.0).contains(&delivery);
-            results.acked.iter().any(listed) && !failed.contains(&delivery)
-        };
-        let mut heard = Heard::default();
-        for at in 0..self.entries.len() {
-            let entry = &self.entries[at];
-            let mut mine = entry.deliveries.iter().filter(|(worker, _)| *worker == id);
-            if entry.is_unresolved() && mine.any(|&(_, delivery)| acked(delivery)) {
-                heard.answered = true;
-                self.succeeded(at);
-                self.resolve(at, Resolution::Acked);
-            }
-        }
-        for failure in &results.failures {
-            let at = self.with_delivery(id, failure.delivery.0);
-            let current = at.filter(|&at| {
-                matches!(self.entries[at].state, State::InHand { worker, delivery, .. }
-                    if worker == id && delivery == failure.delivery.0)
-            });
-            heard.answered |=
-                current.is_some() && !matches!(failure.outcome, Outcome::Retry { .. });
-            match (current, failure.outcome) {
-                (None, _) => self.late_failures += 1,
-                (Some(at), Outcome::Filtered) => {
-                    self.succeeded(at);
-                    self.resolve(at, Resolution::Filtered);
-                }
-                (Some(at), Outcome::Reject) => {
-                    self.entries[at].suspect = false;
-                    self.give_up(at, FailureClass::Reject);
-                }
-                (Some(at), Outcome::Retry { after }) => {
-                    heard.retried.push(at);
-                    self.entries[at].retry_after = after.unwrap_or_default();
-                    self.retry(at, id, now);
-                }
-            }
-        }
-        self.heard(&heard, now);
-    }
-
-    fn retry(&mut self, at: usize, id: WorkerId, now: Instant) {
-        let (tried, retry) = (self.history.len(), self.rules.retry);
-        let evidence = self.evidence(at, self.worker(id).health);
-        let entry = &mut self.entries[at];
-        let age = entry.first_failure.map_or(Duration::ZERO, |first| now - first);
-        let counts = match evidence {
-            Evidence::OtherSucceeded | Evidence::SystemWell => true,
-            Evidence::Alone => age >= retry.max_age_alone,
-            Evidence::None => age >= retry.max_age,
-        };
-        entry.tried = tried;
-        entry.failures += 1;
-        entry.first_failure.get_or_insert(now);
-        entry.counted += u32::from(counts && entry.failures > 1);
-        entry.early = (!counts).then(|| now + entry.retry_after);
-        if counts && entry.counted >= retry.max_retries {
-            return match self.rules.on_exhausted {
-                OnExhausted::Suspend => self.happens(at, "suspended", State::Suspended),
-                OnExhausted::DeadLetter | OnExhausted::Skip => {
-                    self.give_up(at, FailureClass::Exhausted);
-                }
-            };
-        }
-        self.happens(at, "retrying", State::Waiting { not_before: Some(now) });
-    }
-
-    /// The dispatch says when, between what the connector asked for and the bound of
-    /// the jitter.
-    pub(crate) fn waits(&mut self, record: &Record, not_before: Instant, now: Instant) {
-        let retry = self.rules.retry;
-        let entry = self.entries.iter_mut().rfind(|entry| entry.is(record)).expect("known");
-        let doubled = retry.initial_backoff * (1 << (entry.failures - 1).min(20));
-        let longest = doubled.min(retry.max_backoff).max(entry.retry_after);
-        let wait = not_before - now;
-        assert!(wait >= entry.retry_after && wait <= longest, "{wait:?}");
-        if entry.is_waiting() {
-            entry.state = State::Waiting { not_before: Some(not_before) };
-        }
-    }
-
     pub(crate) fn pass(&mut self, now: Instant) {
+        self.pauses_end(now);
         let Some(timeout) = self.rules.result_timeout else { return };
         let late = |entry: &Entry, id| {
             matches!(entry.state, State::InHand { worker, since, .. }
@@ -359,7 +308,7 @@ impl Model {
         for worker in self.workers.iter_mut().filter(|worker| !worker.left && !worker.timed_out) {
             if self.entries.iter().any(|entry| late(entry, worker.id)) {
                 (worker.timed_out, worker.draining) = (true, true);
-                self.expected.push(Expected::timeout(worker.id));
+                self.expected.push(Expected::worker("timeout", worker.id));
                 timed_out.push(worker.id);
             }
         }
@@ -415,10 +364,6 @@ impl Model {
         entry.suspect = false;
         self.history.extend((how == Resolution::Acked).then_some(Sign::Success));
         self.expected.push(Expected::record(resolved(how), &entry.record, 0));
-    }
-
-    fn with_delivery(&self, id: WorkerId, delivery: u64) -> Option<usize> {
-        self.entries.iter().position(|entry| entry.deliveries.contains(&(id, delivery)))
     }
 
     pub(super) fn worker(&self, id: WorkerId) -> &Worker {

@@ -73,6 +73,7 @@ impl Model {
         let entry = &mut self.entries[at];
         entry.state = State::Waiting { not_before: None };
         (entry.counted, entry.tried, entry.first_failure) = (0, self.history.len(), None);
+        entry.resumed = true;
     }
 
     pub(crate) fn lettered(&mut self, record: &Record, id: RecordId) {
@@ -89,7 +90,7 @@ impl Model {
         }
     }
 
-    fn of(&self, record: &Record) -> usize {
+    pub(super) fn of(&self, record: &Record) -> usize {
         self.entries.iter().rposition(|entry| entry.is(record)).expect("admitted")
     }
 }

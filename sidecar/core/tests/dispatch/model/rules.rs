@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use danube_sidecar_core::dispatch::{Breaker, Dispatch, Offer, WorkerId};
+use danube_sidecar_core::dispatch::{Breaker, BusyWorker, Dispatch, Offer, WorkerId};
 
 use super::{
     naive::{Entry, Model, State, Worker},
@@ -11,20 +11,39 @@ use super::{
 
 impl Model {
     /// Every offer keeps to the window, to its lane's order and to the backoff.
-    pub(crate) fn offered(&mut self, id: WorkerId, batch: &[Offer], now: Instant) {
+    pub(crate) fn offered(
+        &mut self,
+        id: WorkerId,
+        batch: &[Offer],
+        paced: Option<&BusyWorker>,
+        now: Instant,
+    ) {
+        self.pace_admits(id, batch, paced);
         let worker = self.worker(id);
         assert!(!worker.draining && !worker.left, "nothing new for a worker that goes");
         let limits = worker.settings.batch;
         let bytes: usize = batch.iter().map(|offer| offer.record.encoded_len()).sum();
         assert!(!batch.is_empty() && batch.len() <= limits.records);
         assert!(batch.len() == 1 || bytes <= limits.bytes, "batch of {bytes} bytes");
+        self.keeps_to_itself(batch);
+        self.batches += 1;
         for offer in batch {
             self.offered_one(id, offer, now);
+            let at = self.of(&offer.record);
+            self.entries[at].single = batch.len() == 1;
         }
     }
 
+    /// What failed in a batch comes in smaller ones, and takes nothing with it that did not.
+    fn keeps_to_itself(&self, batch: &[Offer]) {
+        let most = batch.iter().map(|offer| self.entries[self.of(&offer.record)].most);
+        let (some, none): (Vec<_>, Vec<_>) = most.partition(Option::is_some);
+        let fits = some.iter().flatten().all(|&most| batch.len() <= most);
+        assert!(some.is_empty() || (none.is_empty() && fits), "{} in {some:?}", batch.len());
+    }
+
     fn offered_one(&mut self, id: WorkerId, offer: &Offer, now: Instant) {
-        let at = self.entries.iter().rposition(|entry| entry.is(&offer.record)).expect("admitted");
+        let at = self.of(&offer.record);
         let entry = &self.entries[at];
         let State::Waiting { not_before } = entry.state else {
             panic!("offered while {:?}", entry.state)
@@ -37,10 +56,11 @@ impl Model {
         self.knows_of(id, at);
         self.quarantine_admits(id, at);
         self.breaker_admits(at);
-        let tried = self.history.len();
+        let (tried, batch) = (self.history.len(), self.batches);
         let entry = &mut self.entries[at];
         entry.attempt += 1;
-        if entry.attempt == 1 {
+        (entry.batch, entry.resumed, entry.behind) = (batch, false, None);
+        if entry.first_failure.is_none() {
             entry.tried = tried;
         }
         entry.deliveries.push((id, offer.delivery.0));
@@ -82,10 +102,9 @@ impl Model {
     fn knows_of(&self, id: WorkerId, at: usize) {
         let entry = &self.entries[at];
         let Some(&(before, _)) = entry.deliveries.last() else { return };
-        let resumed = entry.first_failure.is_none();
         let attends = |worker: &Worker| !worker.left && !worker.draining;
         let moves =
-            entry.lane.is_none() || entry.suspect || resumed || !attends(self.worker(before));
+            entry.lane.is_none() || entry.suspect || entry.resumed || !attends(self.worker(before));
         assert!(moves || before == id, "worker {} knows of it, not {}", before.0, id.0);
     }
 
@@ -108,6 +127,7 @@ impl Model {
     pub(crate) fn compare(&self, dispatch: &Dispatch, now: Instant) {
         self.breaker_agrees(dispatch.breaker(), now);
         self.suspicions_agree();
+        self.pauses_agree(dispatch);
         let held = self.sum(|entry| entry.is_unresolved());
         assert_eq!((dispatch.held(), dispatch.unresolved()), (held, held.records));
         let paused = |worker: &&Worker| {
@@ -148,7 +168,7 @@ impl Model {
             let behind = self.entries.iter().enumerate().any(|(other, before)| {
                 let same = entry.lane.is_some() && entry.lane == before.lane && other != at;
                 let in_hand = matches!(before.state, State::InHand { .. });
-                let waits_for = other < at || before.failures > 0 || in_hand;
+                let waits_for = other < at || before.failed || in_hand;
                 same && before.is_unresolved() && waits_for
             });
             assert!(!due || behind, "{entry:?} could have been offered");

@@ -24,7 +24,7 @@ pub(crate) struct Trouble {
     opened: Option<Instant>,
     retries: u32,
     /// The entry that is on trial while the breaker is half-open.
-    trial: Option<usize>,
+    pub(super) trial: Option<usize>,
     /// Lone crashes since the last answer.
     unanswered: u32,
     /// When the last offered of all records that succeeded was offered.
@@ -38,6 +38,7 @@ pub(crate) struct Trouble {
 pub(super) struct Heard {
     pub(super) answered: bool,
     pub(super) retried: Vec<usize>,
+    pub(super) held_back: Vec<usize>,
 }
 
 impl Model {
@@ -54,7 +55,9 @@ impl Model {
         if heard.answered {
             (trouble.breaker, trouble.trial) = (Breaker::Closed, None);
             (trouble.retries, trouble.unanswered) = (0, 0);
-        } else if too_many || heard.retried.iter().any(|&at| self.is_on_trial(at)) {
+        } else if too_many
+            || heard.retried.iter().chain(&heard.held_back).any(|&at| self.is_on_trial(at))
+        {
             self.open(now);
         }
     }

@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use danube_sidecar_core::{
     dispatch::{
-        Admission, Departure, Dispatch, Event, Health, Limits, Order, RecordId, Settings, WorkerId,
-        WorkerSettings,
+        Admission, BusyWorker, Departure, Dispatch, Event, Health, Limits, Order, RecordId,
+        Settings, WorkerId, WorkerSettings,
     },
     outcome::{DeliveryId, Outcome, Results},
 };
@@ -69,7 +69,8 @@ impl World {
             Step::Flush => self.dispatch.flush(),
             Step::Results { worker, acked, failed } => self.results(worker, &acked, &failed),
             Step::Health { worker, health } => self.health(worker, health),
-            Step::Outage { worker } => self.outage(worker),
+            Step::Outage { worker } => self.fail_all(worker, Answer::Retry),
+            Step::Busy { worker } => self.fail_all(worker, Answer::Busy(None)),
             Step::Work { worker } => self.work(worker),
             Step::Kill { size } => self.kill(size),
             Step::Pass { millis } => self.pass(Duration::from_millis(millis)),
@@ -208,16 +209,22 @@ impl World {
 
     fn poll(&mut self, worker: usize) {
         let Some(id) = self.worker(worker) else { return };
+        let paced = self.paced(id);
         if let Some(batch) = self.dispatch.poll_batch(self.now, id) {
-            self.model.offered(id, &batch, self.now);
+            self.model.offered(id, &batch, paced.as_ref(), self.now);
         }
     }
 
     fn poll_all(&mut self) {
-        while let Some((id, batch)) = self.dispatch.poll_any(self.now) {
-            self.model.offered(id, &batch, self.now);
+        loop {
+            let paced: Vec<_> = self.dispatch.busy_workers().collect();
+            let Some((id, batch)) = self.dispatch.poll_any(self.now) else { break };
+            let paced = paced.iter().find(|busy| busy.worker == id);
+            self.model.offered(id, &batch, paced, self.now);
         }
-        self.model.nothing_is_left_out(self.now);
+        if self.dispatch.busy_workers().next().is_none() {
+            self.model.nothing_is_left_out(self.now);
+        }
         let wakeup = self.dispatch.next_wakeup(self.now);
         assert!(wakeup.is_none_or(|at| at > self.now), "it wants to be woken in the past");
     }
@@ -247,10 +254,10 @@ impl World {
         self.model.health(id, health);
     }
 
-    fn outage(&mut self, worker: usize) {
+    fn fail_all(&mut self, worker: usize, answer: Answer) {
         let Some(id) = self.worker(worker) else { return };
         let open = self.model.open_deliveries(id).into_iter();
-        let fail = |delivery| failure(delivery, outcome(Answer::Retry));
+        let fail = |delivery| failure(delivery, outcome(answer));
         self.answer(id, &Results { acked: vec![], failures: open.map(fail).collect() });
     }
 
@@ -353,6 +360,10 @@ impl World {
         self.model.expect(seen);
     }
 
+    fn paced(&self, id: WorkerId) -> Option<BusyWorker> {
+        self.dispatch.busy_workers().find(|busy| busy.worker == id)
+    }
+
     fn worker(&self, number: usize) -> Option<WorkerId> {
         self.workers.get(number % self.workers.len().max(1)).copied()
     }
@@ -370,6 +381,7 @@ fn outcome(answer: Answer) -> Outcome {
     match answer {
         Answer::Retry => Outcome::Retry { after: None },
         Answer::RetryAfter(millis) => Outcome::Retry { after: Some(Duration::from_millis(millis)) },
+        Answer::Busy(millis) => Outcome::Busy { after: millis.map(Duration::from_millis) },
         Answer::Reject => Outcome::Reject,
         Answer::Filtered => Outcome::Filtered,
     }

@@ -96,6 +96,15 @@ impl Inner {
         }
     }
 
+    /// What an attempt would make of it.
+    pub fn fate(&self, fingerprint: Fingerprint) -> Fate {
+        let message = &self.messages[&fingerprint];
+        match message.fate {
+            Fate::Flaky(failures) if message.attempts >= failures => Fate::Well,
+            fate => fate,
+        }
+    }
+
     pub fn effect(&mut self, fingerprint: Fingerprint) {
         let message = self.messages.get_mut(&fingerprint).expect("only what was published comes");
         message.effects += 1;

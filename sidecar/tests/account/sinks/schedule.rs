@@ -23,7 +23,7 @@ use super::{
     super::faults::{Chance, OFTEN, SELDOM, dropped, failed, for_polls},
     broker::{Broker, Handle, TOPIC},
     ledger::{Fate, Ledger},
-    worker::{Ended, Settings, Worker},
+    worker::{Ended, External, Settings, Worker},
 };
 
 /// How long everything may take to come to its end once nothing is wrong any more.
@@ -55,7 +55,9 @@ struct Scene {
     broker_window: usize,
     memory: usize,
     window: usize,
-    outage: watch::Sender<bool>,
+    external: watch::Sender<External>,
+    /// Whether its workers write batches as a whole.
+    whole: bool,
     sidecar: Sidecar,
     workers: Vec<CancellationToken>,
     tasks: TaskTracker,
@@ -82,6 +84,7 @@ impl Scene {
         let memory = *[1 << 20, 64 << 10, LITTLE].choose(&mut random).expect("there are some");
         let window = *[1, 5, 20].choose(&mut random).expect("there are some");
         let sidecar = start(&broker, &store, inbox, broker_window, memory, random.random());
+        let whole = random.random_bool(0.3);
         let mut scene = Self {
             random,
             ledger,
@@ -92,7 +95,8 @@ impl Scene {
             broker_window,
             memory,
             window,
-            outage: watch::Sender::new(false),
+            external: watch::Sender::new(External::Well),
+            whole,
             sidecar,
             workers: Vec::new(),
             tasks: TaskTracker::new(),
@@ -122,8 +126,9 @@ impl Scene {
             60..65 => self.lag(),
             65..73 => self.kill().await,
             73..78 => self.restart().await,
-            78..84 => _ = self.outage.send_replace(true),
-            84..92 => _ = self.outage.send_replace(false),
+            78..82 => _ = self.external.send_replace(External::Down),
+            82..86 => _ = self.external.send_replace(External::Busy),
+            86..92 => _ = self.external.send_replace(External::Well),
             92..95 => self.broker.away(true),
             95..98 => self.broker.away(false),
             98..103 => self.faults.set_rate(OFTEN),
@@ -160,7 +165,8 @@ impl Scene {
         let settings = Settings {
             ledger: Arc::clone(&self.ledger),
             window: self.window,
-            outage: self.outage.subscribe(),
+            external: self.external.subscribe(),
+            whole: self.whole,
         };
         let life = live(self.sidecar.sink.clone(), settings, kill, self.random.random());
         self.tasks.spawn(life);
@@ -235,7 +241,7 @@ impl Scene {
     /// Nothing is wrong any more: everything comes to its end.
     async fn end(mut self) {
         self.broker.away(false);
-        self.outage.send_replace(false);
+        self.external.send_replace(External::Well);
         self.faults.set_rate(0.0);
         if self.workers.is_empty() {
             self.add_worker();

@@ -26,8 +26,19 @@ use super::ledger::{Fate, Ledger};
 pub struct Settings {
     pub ledger: Arc<Ledger>,
     pub window: usize,
-    /// Whether the external system works.
-    pub outage: watch::Receiver<bool>,
+    pub external: watch::Receiver<External>,
+    /// Whether a batch is written as a whole, or not at all.
+    pub whole: bool,
+}
+
+/// The external system.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum External {
+    Well,
+    /// Nothing can be written, and nobody knows why.
+    Down,
+    /// It takes nothing, and says so.
+    Busy,
 }
 
 /// How a worker's session ended.
@@ -102,6 +113,10 @@ impl Worker {
         let mut results = Results::default();
         self.in_hand.extend(offers.iter().map(|offer| (offer.delivery, offer.fingerprint)));
         assert!(self.in_hand.len() <= self.settings.window, "more than its window is in its hands");
+        if self.settings.whole && offers.len() > 1 && self.refuses(&offers, &mut results)? {
+            self.send(results).await;
+            return Ok(());
+        }
         for offer in offers {
             self.process_one(&offer, &mut results)?;
             if self.random.random_bool(0.2) {
@@ -115,17 +130,45 @@ impl Worker {
         Ok(())
     }
 
+    /// What the external system makes of everything now.
+    fn refusal(&self) -> Option<Outcome> {
+        match *self.settings.external.borrow() {
+            External::Well => None,
+            External::Down => Some(Outcome::Retry { after: None }),
+            External::Busy => Some(Outcome::Busy { after: Some(Duration::from_millis(200)) }),
+        }
+    }
+
+    /// Whether one of a batch cannot be written: then nothing of it is, and that is said of
+    /// all of it.
+    fn refuses(&self, offers: &[Offer], results: &mut Results) -> Result<bool, Killer> {
+        let mut ledger = self.settings.ledger.lock();
+        let mut fates = Vec::new();
+        for offer in offers {
+            ledger.occurred(offer.fingerprint);
+            fates.push(ledger.fate(offer.fingerprint));
+        }
+        if self.refusal().is_some() || fates.iter().all(|&fate| fate == Fate::Well) {
+            return Ok(false);
+        }
+        if fates.contains(&Fate::Killer) {
+            return Err(Killer);
+        }
+        for offer in offers {
+            if let Fate::Flaky(_) = ledger.fate(offer.fingerprint) {
+                ledger.attempted(offer.fingerprint);
+            }
+            results.failures.push(failure(offer, Outcome::Retry { after: None }));
+        }
+        Ok(true)
+    }
+
     fn process_one(&mut self, offer: &Offer, results: &mut Results) -> Result<(), Killer> {
         let mut ledger = self.settings.ledger.lock();
-        let failure = |outcome| Failure {
-            delivery: offer.delivery,
-            outcome,
-            code: "TEST".to_owned(),
-            message: String::new(),
-        };
+        let failure = |outcome| failure(offer, outcome);
         ledger.occurred(offer.fingerprint);
-        if *self.settings.outage.borrow() {
-            results.failures.push(failure(Outcome::Retry { after: None }));
+        if let Some(outcome) = self.refusal() {
+            results.failures.push(failure(outcome));
             return Ok(());
         }
         match ledger.attempted(offer.fingerprint) {
@@ -167,6 +210,10 @@ impl Worker {
             message.finished |= finished;
         }
     }
+}
+
+fn failure(offer: &Offer, outcome: Outcome) -> Failure {
+    Failure { delivery: offer.delivery, outcome, code: "TEST".to_owned(), message: String::new() }
 }
 
 /// The record that kills its worker.

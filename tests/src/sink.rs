@@ -1,5 +1,7 @@
 //! A sink worker on nothing but the generated stubs.
 
+use std::time::Duration;
+
 use danube_connector_proto::v1::{
     self, DeliveryRange, SinkBatch, SinkFailure, SinkOpen, SinkOpened, SinkRecord, SinkResults,
     SinkServiceRunRequest, SinkServiceRunResponse, Subscription,
@@ -141,15 +143,26 @@ impl SinkWorker {
 
     /// Says that one record failed.
     pub async fn fail(&self, record: &SinkRecord, outcome: v1::Outcome) {
-        let failure = SinkFailure {
+        self.answer(&[], std::slice::from_ref(record), outcome, None).await;
+    }
+
+    /// Says in one frame what was written, and what became of the others.
+    pub async fn answer(
+        &self,
+        written: &[SinkRecord],
+        others: &[SinkRecord],
+        outcome: v1::Outcome,
+        retry_after: Option<Duration>,
+    ) {
+        let failure = |record: &SinkRecord| SinkFailure {
             delivery_id: record.delivery_id,
             outcome: outcome.into(),
+            retry_after: retry_after.and_then(|after| after.try_into().ok()),
             code: "TEST".to_owned(),
             message: "as the test wants it".to_owned(),
-            ..SinkFailure::default()
         };
-        let results = SinkResults { acked: vec![], failures: vec![failure] };
-        self.send(Out::Results(results)).await;
+        let failures = others.iter().map(failure).collect();
+        self.send(Out::Results(SinkResults { failures, ..acked(written) })).await;
     }
 }
 

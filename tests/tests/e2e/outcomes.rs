@@ -1,6 +1,9 @@
 //! What becomes of records that a connector does not write.
 
-use std::collections::HashSet;
+use std::{
+    collections::HashSet,
+    time::{Duration, Instant},
+};
 
 use danube_connector_proto::v1::{Fault, Outcome, SinkRecord, sink_service_run_request::Frame};
 use danube_sidecar_tests::{
@@ -217,4 +220,87 @@ async fn a_record_that_kills_its_workers_becomes_a_crash_letter_and_its_neighbou
     assert_eq!(letter.attributes["x-failure-class"], "CRASH");
     assert_eq!(written, neighbours.into_iter().collect());
     assert_eq!(scene.resolved("dead_lettered").await, 1);
+}
+
+/// An API that takes so many requests a second, and no more than a tenth of that at once.
+struct Api {
+    rate: f64,
+    tokens: f64,
+    at: Instant,
+    refused: u32,
+}
+
+impl Api {
+    fn takes(&mut self) -> bool {
+        let passed = std::mem::replace(&mut self.at, Instant::now()).elapsed();
+        self.tokens = (self.tokens + passed.as_secs_f64() * self.rate).min(self.rate / 10.0);
+        let takes = self.tokens >= 1.0;
+        self.tokens -= f64::from(u8::from(takes));
+        self.refused += u32::from(!takes);
+        takes
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sink_that_says_busy_writes_all_at_the_pace_of_its_api_and_is_refused_little() {
+    let scene = Scene::new("").await;
+    let mut worker = scene.worker().await;
+    let records: Vec<_> = (0..500).map(|n| (format!("k{}", n % 50), n.to_string())).collect();
+    let records: Vec<_> = records.iter().map(|(key, n)| (Some(&**key), &**n)).collect();
+    scene.publish(&records).await;
+
+    let mut api = Api { rate: 50.0, tokens: 5.0, at: Instant::now(), refused: 0 };
+    let (mut written, pause) = (HashSet::new(), Duration::from_millis(100));
+    while written.len() < records.len() {
+        let batch = worker.batch().await;
+        let taken = batch.iter().take_while(|_| api.takes()).count();
+        written.extend(batch[..taken].iter().map(|record| text(record).to_owned()));
+        worker.answer(&batch[..taken], &batch[taken..], Outcome::Busy, Some(pause)).await;
+    }
+
+    scene.sidecar.settled(&scene.name).await;
+    assert!(api.refused * 20 <= 500 + api.refused, "{} requests refused", api.refused);
+    assert_eq!((scene.resolved("acked").await, scene.resolved("dead_lettered").await), (500, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pause_of_a_busy_worker_is_shown_with_what_its_connector_said() {
+    let scene = Scene::new("").await;
+    let mut worker = scene.worker().await;
+    scene.publish(&[(Some("a"), "first"), (Some("a"), "second")]).await;
+
+    let records = worker.take(2).await;
+    worker.answer(&[], &records, Outcome::Busy, Some(Duration::from_secs(3600))).await;
+
+    scene.sidecar.shows("/metrics", "danube_connector_workers_busy").await;
+    scene.sidecar.shows("/status", "\"pause_ms\":35").await;
+    let busy = &scene.sidecar.sink(&scene.name).await["busy"][0];
+    assert_eq!((&busy["code"], &busy["message"]), (&"TEST".into(), &"as the test wants it".into()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_batches_that_fail_as_a_whole_only_the_bad_records_become_dead_letters() {
+    let scene = Scene::new("").await;
+    let mut worker = scene.worker().await;
+    let bad = |record: &SinkRecord| text(record) == "bad";
+    let records: Vec<_> = (0..80).map(|n| format!("k{n}")).collect();
+    let is_bad = |n: usize| n % 4 == 3;
+    let payload = |n| if is_bad(n) { "bad" } else { "good" };
+    let records: Vec<_> =
+        records.iter().enumerate().map(|(n, key)| (Some(&**key), payload(n))).collect();
+    scene.publish(&records).await;
+
+    let after = Some(Duration::from_millis(50));
+    while scene.resolved("dead_lettered").await < 20 || scene.resolved("acked").await < 60 {
+        // Others succeed, so it is not an outage; and there is always a batch to come.
+        scene.publish(&[(None, "another")]).await;
+        let batch = worker.batch().await;
+        if batch.iter().any(bad) {
+            worker.answer(&[], &batch, Outcome::Retry, after).await;
+        } else {
+            worker.ack(&batch).await;
+        }
+    }
+
+    assert_eq!(scene.resolved("dead_lettered").await, 20);
 }

@@ -33,7 +33,7 @@ pub(crate) struct Gaps {
 impl Gaps {
     /// `seen` is the highest offset known from before a restart.
     pub(crate) fn new(seen: Option<u64>) -> Self {
-        let next = seen.map(|seen| seen + 1);
+        let next = seen.map(|seen| seen.saturating_add(1));
         Self { next, holes: Ranges::default(), told: Ranges::default(), rewound: false }
     }
 
@@ -58,7 +58,7 @@ impl Gaps {
             }
             _ => {}
         }
-        self.next = Some(offset + 1);
+        self.next = Some(offset.saturating_add(1));
         false
     }
 
@@ -141,6 +141,13 @@ mod tests {
         assert!(gaps.precede(300) && !gaps.precede(2));
         assert_eq!(gaps.first_hole(), Some(3));
         assert_eq!(gaps.take(), [Gap { first: 3, last: 299 }]);
+        assert_eq!(gaps.take(), []);
+    }
+
+    #[test]
+    fn the_largest_offset_there_is_has_none_behind_it() {
+        let mut gaps = Gaps::new(Some(u64::MAX));
+        after(&mut gaps, [u64::MAX - 1, u64::MAX]);
         assert_eq!(gaps.take(), []);
     }
 

@@ -98,7 +98,9 @@ impl Subscriptions {
                 *self.owners.get_or_insert_with(partition, || index) = index;
             }
             SubscriptionEvent::Detached { partition, .. } => _ = self.attached.remove(partition),
-            SubscriptionEvent::Gap { first, last, .. } => self.gaps += last - first + 1,
+            SubscriptionEvent::Gap { first, last, .. } => {
+                self.gaps = self.gaps.saturating_add(last - first + 1);
+            }
             SubscriptionEvent::GapFilled { .. } => self.gaps = self.gaps.saturating_sub(1),
             SubscriptionEvent::Trouble(trouble) => self.troubles[index] = Some(describe(trouble)),
             SubscriptionEvent::Delivered(_) | SubscriptionEvent::Drained { .. } => {}

@@ -66,10 +66,10 @@ pub(super) struct Session {
     metrics: SourceMetrics,
 }
 
-/// What is to be published, or why it cannot be.
+/// What is to be published, or what cannot be: its topic is not declared.
 enum Message {
     Valid(Outbound),
-    Invalid(Outbound, Rejected),
+    Undeclared(Outbound),
 }
 
 /// A publish that came to its end.
@@ -262,12 +262,11 @@ impl Session {
 
     fn accept(&mut self, first_number: u64, records: Vec<SourceRecord>) -> Result<(), End> {
         self.metrics.received(records.len());
-        let accepted = (first_number..).zip(records).map(|(n, record)| self.accepted(n, record));
-        let accepted = accepted.collect();
+        let accepted = records.into_iter().map(|record| self.accepted(record)).collect();
         self.publish.accept(first_number, accepted).map_err(|v| End::Refused(v.into()))
     }
 
-    fn accepted(&self, number: u64, record: SourceRecord) -> Accepted<Message> {
+    fn accepted(&self, record: SourceRecord) -> Accepted<Message> {
         let topic = self.parts.publishers.topic(&record.topic);
         let (bytes, position) = (record.encoded_len, record.position.clone());
         let key: Option<Arc<str>> = record.key.as_deref().map(Into::into);
@@ -275,7 +274,7 @@ impl Session {
         let message = outbound(record, key.clone());
         let message = match &topic {
             Some(_) => Message::Valid(message),
-            None => Message::Invalid(message, self.undeclared(number, &named)),
+            None => Message::Undeclared(message),
         };
         let topic = topic.unwrap_or_else(|| named.into());
         Accepted { topic, key, position, bytes, message }
@@ -293,7 +292,8 @@ impl Session {
     fn publish_one(&mut self, assignment: Assignment<Message>) {
         let Assignment { number, topic, oversize, message, .. } = assignment;
         let message = match message {
-            Message::Invalid(message, rejected) => {
+            Message::Undeclared(message) => {
+                let rejected = self.undeclared(number, &topic);
                 return self.publishes.push(impossible(topic, message, rejected));
             }
             Message::Valid(message) if oversize => {

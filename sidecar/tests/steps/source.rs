@@ -149,3 +149,18 @@ async fn a_session_that_panics_is_over_and_the_next_one_takes_its_place() {
     until_committed(&mut news, 1).await;
     assert_eq!(positions(&store).await, [1]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn records_that_are_numbered_from_the_largest_number_there_is_are_refused_as_misnumbered() {
+    let store = Store::in_memory().unwrap();
+    let source = source(&store, &Script::default());
+    let Seat { said, mut news, .. } = opened(&source).await;
+    assert_eq!(until_committed(&mut news, 0).await, ["committed 0"]);
+
+    let records = vec![record(1), record(2)];
+    said.send(FromSource::Records { first_number: u64::MAX, records }).await.unwrap();
+    match news.next().await {
+        Told::End(Some(refusal)) => assert_eq!(refusal.reason(), "RECORDS_MISNUMBERED"),
+        other => panic!("expected a refusal, got {other:?}"),
+    }
+}

@@ -7,6 +7,7 @@ use std::{
     thread,
 };
 
+use danube_sidecar_text::{JsonLines, log_fields};
 use metrics::counter;
 use tracing_subscriber::EnvFilter;
 
@@ -25,8 +26,14 @@ pub fn start(filter: &str, format: LogFormat) {
     let filter = quiet.fold(filter, EnvFilter::add_directive);
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr);
     let started = match format {
-        LogFormat::Text => log.with_ansi(stderr().is_terminal()).with_target(false).try_init(),
-        LogFormat::Json => log.json().flatten_event(true).try_init(),
+        LogFormat::Text => log
+            .with_ansi(stderr().is_terminal())
+            .with_target(false)
+            .fmt_fields(log_fields())
+            .try_init(),
+        LogFormat::Json => {
+            log.json().flatten_event(true).with_writer(|| JsonLines(stderr())).try_init()
+        }
     };
     if let Err(error) = started {
         eprintln!("danube-sidecar: logging was started twice: {error}");

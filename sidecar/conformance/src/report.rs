@@ -2,6 +2,7 @@
 
 use std::{fmt, time::Duration};
 
+use danube_sidecar_text::{Foreign, block};
 use quick_junit::{NonSuccessKind, Report as Junit, TestCase, TestCaseStatus, TestSuite};
 
 use super::{
@@ -91,12 +92,12 @@ impl fmt::Display for Row {
         };
         write!(f, "{mark:<5}{:<28}{}", self.case.name, self.case.promise)?;
         if let Some(why) = why {
-            write!(f, "\n     {why}")?;
+            write!(f, "\n     {}", Foreign(why))?;
         }
-        for line in self.said.lines() {
-            write!(f, "\n     | {line}")?;
+        match block("     | ", &self.said) {
+            said if said.is_empty() => Ok(()),
+            said => write!(f, "\n{}", said.trim_end()),
         }
-        Ok(())
     }
 }
 

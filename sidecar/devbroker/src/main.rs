@@ -59,6 +59,7 @@ async fn main() -> ExitCode {
     tracing_subscriber::fmt()
         .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
         .with_writer(std::io::stderr)
+        .fmt_fields(danube_sidecar_text::log_fields())
         .init();
     let args = Args::parse();
     let done = match &args.command {

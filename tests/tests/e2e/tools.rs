@@ -159,7 +159,7 @@ async fn dead_letters_are_listed_filtered_shown_and_purged() {
     assert_eq!(listed.printed.matches("BAD_ROW").count(), 2, "{}", listed.printed);
     assert!(listed.printed.ends_with("orders: 5 dead letters kept, 0 given up by size or age\n"));
     let shown = sidecar(data.path(), &[&["dlq", "show", "3"][..], &of].concat()).await;
-    for part in ["dedup-3", "key-3", "trace = abc", "payload\npayload 3\n", "no number"] {
+    for part in ["dedup-3", "key-3", "trace = abc", "payload\n  payload 3\n", "no number"] {
         assert!(shown.printed.contains(part), "{part}: {}", shown.printed);
     }
     let slip = sidecar(data.path(), &[&["dlq", "purge"][..], &of].concat()).await;

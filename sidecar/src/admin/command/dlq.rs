@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use axum::http::Method;
 use base64::{Engine as _, prelude::BASE64_STANDARD};
+use danube_sidecar_text::{Foreign, block};
 
 use super::{escaped, print, table::table};
 use crate::admin::{
@@ -103,10 +104,10 @@ fn replayed(done: &LettersReplayed, dry_run: bool) -> String {
     }
     let mut text = format!("{would} {} dead letters\n", done.replayed.len());
     for (topic, count) in topics {
-        text += &format!("  {count} to {topic}\n");
+        text += &format!("  {count} to {}\n", Foreign(topic));
     }
     for refused in &done.refused {
-        text += &format!("  not {}: {}\n", refused.id, refused.message);
+        text += &format!("  not {}: {}\n", refused.id, Foreign(&refused.message));
     }
     text
 }
@@ -160,7 +161,7 @@ fn row(letter: &Letter) -> [String; 10] {
         letter.key.clone().unwrap_or_default(),
         letter.payload_bytes.to_string(),
         state(letter).to_owned(),
-        letter.reason.replace('\n', " ").chars().take(REASON).collect(),
+        letter.reason.chars().take(REASON).collect(),
     ]
 }
 
@@ -194,7 +195,7 @@ fn shown(letter: &Letter) -> String {
     ];
     let width = lines.iter().map(|(name, _)| name.len()).max().unwrap_or_default();
     let mut text: String =
-        lines.iter().map(|(name, value)| format!("{name:width$}  {value}\n")).collect();
+        lines.iter().map(|(name, value)| format!("{name:width$}  {}\n", Foreign(value))).collect();
     if let Some(content) = &letter.content {
         text += &inside(content);
     }
@@ -202,10 +203,65 @@ fn shown(letter: &Letter) -> String {
 }
 
 fn inside(content: &Content) -> String {
-    let attributes = content.attributes.iter().map(|(name, value)| format!("  {name} = {value}\n"));
+    let attributes = content.attributes.iter();
+    let attributes =
+        attributes.map(|(name, value)| format!("  {} = {}\n", Foreign(name), Foreign(value)));
     let payload = match BASE64_STANDARD.decode(&content.payload_base64).map(String::from_utf8) {
         Ok(Ok(text)) => text,
         _ => format!("(base64) {}", content.payload_base64),
     };
-    format!("attributes\n{}payload\n{payload}\n", attributes.collect::<String>())
+    format!("attributes\n{}payload\n{}", attributes.collect::<String>(), block("  ", &payload))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOSTILE: &str = "x\x1b]0;title\x07\x1b[2J\n2026-11-30T00:00:00Z ERROR forged";
+
+    fn letter() -> Letter {
+        let text = || HOSTILE.to_owned();
+        Letter {
+            id: 1,
+            kept_at: text(),
+            published: true,
+            replayed_at: None,
+            dedup_id: text(),
+            topic: text(),
+            subscription: Some(text()),
+            partition: text(),
+            offset: 1,
+            key: Some(text()),
+            class: text(),
+            code: text(),
+            reason: text(),
+            attempt: 1,
+            first_failure: text(),
+            dead_letter_topic: Some(text()),
+            payload_bytes: HOSTILE.len(),
+            content: Some(Content {
+                payload_base64: BASE64_STANDARD.encode(HOSTILE),
+                attributes: vec![(text(), text())],
+            }),
+        }
+    }
+
+    #[test]
+    fn a_letter_neither_steers_the_terminal_nor_forges_a_line_whoever_wrote_it() {
+        let list =
+            LetterList { connector: "c".to_owned(), letters: vec![letter()], kept: 1, evicted: 0 };
+        for shown in [listed(&list), shown(&letter())] {
+            assert!(!shown.chars().any(|c| c.is_control() && c != '\n'), "{shown:?}");
+            assert!(!shown.lines().any(|line| line.starts_with("2026-11-30T00:00:00Z")), "{shown}");
+        }
+    }
+
+    #[test]
+    fn a_payload_of_several_lines_keeps_them() {
+        let content = Content {
+            payload_base64: BASE64_STANDARD.encode("{\n  \"a\": 1\n}"),
+            attributes: vec![],
+        };
+        assert_eq!(inside(&content), "attributes\npayload\n  {\n    \"a\": 1\n  }\n");
+    }
 }

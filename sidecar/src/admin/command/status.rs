@@ -1,5 +1,6 @@
 //! `status`: what `/status` says, as tables.
 
+use danube_sidecar_text::Foreign;
 use serde_json::Value;
 
 use super::{needs_sidecar, print, table::table};
@@ -16,8 +17,8 @@ pub(super) async fn run(output: Output, door: &Door) -> Result<String, CommandEr
 
 fn for_people(status: &Value) -> String {
     let broker = &status["broker"];
-    let mut text = format!("broker: {} {}\n", word(&broker["state"]), word(&broker["detail"]));
-    text = text.replace(" \n", "\n");
+    let broker = format!("broker: {} {}", word(&broker["state"]), word(&broker["detail"]));
+    let mut text = format!("{}\n", Foreign(broker.trim_end()));
     let sinks: Vec<[String; 8]> = list(&status["sinks"]).iter().map(sink).collect();
     if !sinks.is_empty() {
         let titles = [

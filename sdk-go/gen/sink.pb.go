@@ -535,7 +535,7 @@ func (*SinkServiceRunResponse_Probe) isSinkServiceRunResponse_Frame() {}
 func (*SinkServiceRunResponse_Drain) isSinkServiceRunResponse_Frame() {}
 
 // Introduces a sink worker. Only `connector` is required; the operator's file
-// wins over everything that is proposed here.
+// wins over everything that is proposed here. MUST NOT exceed 64 KiB, encoded.
 //
 // Windows and batches are each worker's own. Subscriptions and ordering are the
 // connector's: the first worker's hold for all that come later.

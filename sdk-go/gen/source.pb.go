@@ -348,7 +348,7 @@ func (*SourceServiceRunResponse_Drain) isSourceServiceRunResponse_Frame() {}
 func (*SourceServiceRunResponse_Positions) isSourceServiceRunResponse_Frame() {}
 
 // Introduces a source. Only `connector` is required; the operator's file wins
-// over everything that is proposed here.
+// over everything that is proposed here. MUST NOT exceed 64 KiB, encoded.
 type SourceOpen struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The connector's name: the sidecar's key for configuration, positions and

@@ -21,11 +21,12 @@ use crate::{
     child::Supervisor,
     config::Config,
     connectors::{self, Connectors},
-    grpc::{self, Auth, Shared},
+    gate::{Auth, Hosts, TokenError},
+    grpc::{self, Entrance, Shared},
     http::{self, Http},
-    metrics,
+    metrics, private,
     refusal::Refusal,
-    server::{self, Acceptor, ListenError},
+    server::{self, Acceptor, ListenError, Pages},
     stranded::{self, StrandedError},
     vitals::{Part, Vitals},
 };
@@ -37,6 +38,9 @@ pub enum AppError {
     /// A port or socket.
     #[error(transparent)]
     Listen(#[from] ListenError),
+    /// The token that callers must present.
+    #[error(transparent)]
+    Token(#[from] TokenError),
     /// The data directory.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -82,15 +86,16 @@ pub async fn run(
     stop: CancellationToken,
     delivery: Handle,
 ) -> Result<(), AppError> {
+    let auth = Auth::open(config.sidecar.token_file.as_deref())?;
     // Ports first: what is most often wrong fails before anything is touched.
     let grpc_listener =
         server::bind(config.sidecar.listen, "connectors (gRPC)", "--listen").await?;
     let http_listener =
         server::bind(config.sidecar.http_listen, "health and metrics (HTTP)", "--http-listen")
             .await?;
-    let unix_listener = match &config.sidecar.unix_socket {
-        Some(path) => Some(server::bind_unix(path).await?),
-        None => None,
+    let (unix_listener, socket) = match &config.sidecar.unix_socket {
+        Some(path) => server::bind_unix(path).await.map(|(l, s)| (Some(l), Some(s)))?,
+        None => (None, None),
     };
     let grpc_address = grpc_listener.local_addr().unwrap_or(config.sidecar.listen);
     let http_address = http_listener.local_addr().unwrap_or(config.sidecar.http_listen);
@@ -98,7 +103,10 @@ pub async fn run(
     let recorder = PrometheusBuilder::new().install_recorder()?;
     metrics::describe();
     let store = match &config.sidecar.data_dir {
-        Some(data_dir) => Store::open(data_dir)?,
+        Some(data_dir) => {
+            private::folders(data_dir);
+            Store::open(data_dir)?
+        }
         None => Store::in_memory()?,
     };
     let checkpoints = checkpoints(config.checkpoints.as_ref(), &store)?;
@@ -119,7 +127,7 @@ pub async fn run(
     };
     let connectors = Arc::new(Connectors::start(config.clone(), parts, left).await?);
 
-    let auth = Auth::new(config.sidecar.token_file.clone());
+    let hosts = Hosts::new(&config.sidecar.allowed_hosts);
     let desk = Desk {
         config: Arc::new(config.clone()),
         store: config.sidecar.data_dir.is_some().then_some(store),
@@ -133,17 +141,14 @@ pub async fn run(
     }
     let shared = Shared {
         connectors: Arc::clone(&connectors),
-        auth,
+        auth: auth.clone(),
         tasks: tasks.sessions.clone(),
         vitals: vitals.clone(),
         stop: closing.clone(),
     };
-    let acceptor = Acceptor {
-        routes: grpc::routes(shared).await?,
-        http: http_address,
-        stop: closing.clone(),
-        tasks: tasks.sessions.clone(),
-    };
+    let routes = grpc::routes(shared).await?;
+    let entrance = Entrance::new(routes, auth, hosts.clone(), http_address);
+    let acceptor = Acceptor::new(entrance, closing.clone(), tasks.sessions.clone());
     if let Some(listener) = unix_listener {
         let accepting = acceptor.clone().unix(listener);
         tasks.service.spawn(essential(&vitals, Part::Grpc, "unix", &closing, accepting));
@@ -159,11 +164,13 @@ pub async fn run(
         stop: stopping.clone(),
         vitals: vitals.clone(),
     };
-    let serving = async move {
-        if let Err(error) = http::serve(pages, admin, http_listener).await {
-            warn!(%error, "the HTTP server ended");
-        }
+    let pages = Pages {
+        router: http::router(pages, admin),
+        hosts,
+        stop: stopping.clone(),
+        tasks: tasks.service.clone(),
     };
+    let serving = pages.serve(http_listener);
     tasks.service.spawn(essential(&vitals, Part::Http, "tcp", &stopping, serving));
     tasks.service.spawn(report_broker(
         config.danube.service_url.clone(),
@@ -188,9 +195,8 @@ pub async fn run(
     if timeout(config.sidecar.shutdown_timeout, shutdown).await.is_err() {
         warn!("shutdown_timeout passed: leaving what is open; those records come again");
     }
-    if let Some(path) = &config.sidecar.unix_socket {
-        // Left behind it is only replaced at the next start.
-        let _ = std::fs::remove_file(path);
+    if let Some(socket) = socket {
+        socket.remove();
     }
     Ok(())
 }

@@ -13,6 +13,8 @@ use tokio::process::{Child, Command};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use crate::private;
+
 /// Wait before the first restart; doubled for each further one.
 const FIRST_BACKOFF: Duration = Duration::from_millis(200);
 /// Longest wait before a restart.
@@ -88,14 +90,15 @@ impl Supervisor {
     }
 
     fn spawn(&self) -> std::io::Result<Child> {
-        Command::new(&self.command[0])
+        let mut command = Command::new(&self.command[0]);
+        command
             .args(&self.command[1..])
             .env("DANUBE_SIDECAR_ADDRESS", &self.address)
             .stdin(Stdio::null())
             // A group of its own: a Ctrl-C at the terminal reaches it through us, once.
             .process_group(0)
-            .kill_on_drop(true)
-            .spawn()
+            .kill_on_drop(true);
+        private::suspended(|| command.spawn())
     }
 
     async fn end(&self, mut child: Child) -> Option<ExitStatus> {

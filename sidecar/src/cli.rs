@@ -98,6 +98,9 @@ pub struct Serve {
     /// Folder for what survives restarts (positions, epochs, consumer ids)
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
+    /// Let other machines dial a sidecar that has no token_file
+    #[arg(long)]
+    allow_insecure_listen: bool,
     /// How logs are written [default: text]
     #[arg(long, value_enum)]
     log_format: Option<LogFormat>,
@@ -175,6 +178,7 @@ impl Serve {
             unix_socket: self.unix_socket.clone(),
             http_listen: self.http_listen,
             data_dir: self.data_dir.clone(),
+            allow_insecure_listen: self.allow_insecure_listen,
             log_format: self.log_format,
         }
     }

@@ -1,15 +1,20 @@
 //! `dev`: the embedded broker beside the sidecar.
 
-use std::path::Path;
-
 use danube_devbroker::{Config, DevBroker, Oddities, StartError, UnknownOddity};
 
-use crate::cli::Dev;
+use crate::{cli::Dev, config::Sidecar};
 
 /// Why the embedded broker cannot start.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DevError {
+    /// Anybody could dial it.
+    #[error(
+        "--broker-listen {0} cannot be used: the embedded broker asks nobody for a token; listen \
+         on 127.0.0.1, or, where only callers that you trust can reach it, say \
+         --allow-insecure-listen"
+    )]
+    Open(std::net::SocketAddr),
     /// Its port or data directory.
     #[error(
         "the embedded broker cannot start: {0}\n  choose another port with --broker-listen HOST:PORT, or use the broker that runs there: `danube-sidecar run`"
@@ -23,8 +28,11 @@ pub enum DevError {
 /// Starts the embedded broker: in memory, or below the data directory.
 ///
 /// # Errors
-/// When its port is taken, or the folder cannot be used.
-pub async fn broker(dev: &Dev, data_dir: Option<&Path>) -> Result<DevBroker, DevError> {
+/// When its port is taken or open to everybody, or the folder cannot be used.
+pub async fn broker(dev: &Dev, sidecar: &Sidecar) -> Result<DevBroker, DevError> {
+    if !dev.broker_listen.ip().is_loopback() && !sidecar.allow_insecure_listen {
+        return Err(DevError::Open(dev.broker_listen));
+    }
     let mut oddities = Oddities::default();
     for name in &dev.oddities {
         oddities.enable(name)?;
@@ -32,7 +40,7 @@ pub async fn broker(dev: &Dev, data_dir: Option<&Path>) -> Result<DevBroker, Dev
     let config = Config {
         listen: dev.broker_listen,
         admin_listen: None,
-        data_dir: data_dir.map(|dir| dir.join("broker")),
+        data_dir: sidecar.data_dir.as_ref().map(|dir| dir.join("broker")),
         max_unacked_messages: dev.broker_window,
         ack_timeout: dev.broker_ack_timeout,
         // There is no admin API here to create one with.

@@ -11,9 +11,10 @@ use axum::{
 };
 use danube_sidecar_broker::BrokerHealth;
 use danube_sidecar_core::dispatch::Breaker;
+use danube_sidecar_text::Foreign;
 use metrics_exporter_prometheus::PrometheusHandle;
 use serde_json::json;
-use tokio::{net::TcpListener, sync::watch};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -35,19 +36,15 @@ pub struct Http {
     pub metrics: PrometheusHandle,
     /// Where connectors dial.
     pub grpc: SocketAddr,
-    /// Ends the server; from then on the sidecar is not ready.
+    /// From then on the sidecar is not ready.
     pub stop: CancellationToken,
     /// Whether its parts live.
     pub vitals: Vitals,
 }
 
-/// Serves the pages and the admin API until `stop`.
-///
-/// # Errors
-/// When the listener fails.
-pub async fn serve(http: Http, admin: Router, listener: TcpListener) -> std::io::Result<()> {
-    let stop = http.stop.clone();
-    let router = Router::new()
+/// The pages, and the admin API.
+pub fn router(http: Http, admin: Router) -> Router {
+    Router::new()
         .route("/", get(index))
         .route("/livez", get(livez))
         .route("/readyz", get(readyz))
@@ -55,8 +52,7 @@ pub async fn serve(http: Http, admin: Router, listener: TcpListener) -> std::io:
         .route("/status", get(status))
         .fallback(fallback)
         .with_state(http)
-        .merge(admin);
-    axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await
+        .merge(admin)
 }
 
 async fn index() -> &'static str {
@@ -83,7 +79,9 @@ async fn readyz(State(http): State<Http>) -> Response {
         _ if http.stop.is_cancelled() => Err("shutting down\n".to_owned()),
         BrokerHealth::Up => Ok("ok\n"),
         BrokerHealth::Connecting => Err("connecting to Danube\n".to_owned()),
-        BrokerHealth::Down { detail } => Err(format!("Danube is not reachable: {detail}\n")),
+        BrokerHealth::Down { detail } => {
+            Err(format!("Danube is not reachable: {}\n", Foreign(detail)))
+        }
     };
     match why {
         Ok(text) => text.into_response(),

@@ -13,7 +13,7 @@ use danube_sidecar::{
     config::{self, Config, ConfigError, Environment, Overrides},
     dev,
     init::{self, InitCommand},
-    log, publish, signals,
+    log, private, publish, signals,
     store_command::{self, Rescue, Task},
     summary,
 };
@@ -71,6 +71,7 @@ async fn serve(run: Run, delivery: Handle) -> ExitCode {
         Err(error) => return fail(2, &error),
     };
     log::start(&config.sidecar.log_level, config.sidecar.log_format);
+    private::begin();
     let stop = match signals::listen() {
         Ok(stop) => stop,
         Err(error) => return fail(1, &error),
@@ -93,11 +94,12 @@ async fn develop(dev: Dev, delivery: Handle) -> ExitCode {
     config.danube.ack_timeout = dev.broker_ack_timeout;
     config.danube.max_unacked_messages = dev.broker_window;
     log::start(&config.sidecar.log_level, config.sidecar.log_format);
+    private::begin();
     let stop = match signals::listen() {
         Ok(stop) => stop,
         Err(error) => return fail(1, &error),
     };
-    let broker = match dev::broker(&dev, config.sidecar.data_dir.as_deref()).await {
+    let broker = match dev::broker(&dev, &config.sidecar).await {
         Ok(broker) => broker,
         Err(error) => return fail(1, &error),
     };
@@ -160,6 +162,7 @@ async fn certify(command: ConformanceCommand) -> ExitCode {
 }
 
 async fn operate(tool: Tool) -> ExitCode {
+    private::begin();
     match admin::run(&tool, &env::vars().collect()).await {
         Ok(printed) => {
             print!("{printed}");

@@ -3,7 +3,7 @@
 use danube_sidecar_core::{dispatch, publish};
 use danube_sidecar_store::{CheckpointError, StoreError};
 
-use crate::{bounds::TooLong, config::TopicName};
+use crate::{bounds::TooLong, config::TopicName, gate::ForeignHost};
 
 /// Why a session ends: each names what was wrong, and what was expected.
 #[derive(Debug, thiserror::Error)]
@@ -150,6 +150,9 @@ pub enum Refusal {
         /// `missing` or `wrong`.
         problem: &'static str,
     },
+    /// It means somebody else, or comes from a page of elsewhere.
+    #[error(transparent)]
+    ForeignHost(#[from] ForeignHost),
     /// A frame that is too large.
     #[error(
         "a frame exceeds the limit of {limit} bytes: send smaller batches (see `opened.limits`)"
@@ -227,6 +230,7 @@ impl Refusal {
             Self::UnknownConnector { .. } => "UNKNOWN_CONNECTOR",
             Self::ForbiddenTopic { .. } => "TOPIC_FORBIDDEN",
             Self::Unauthenticated { .. } => "UNAUTHENTICATED",
+            Self::ForeignHost(_) => "FOREIGN_HOST",
             Self::FrameTooLarge { .. } => "FRAME_TOO_LARGE",
             Self::MalformedFrame { .. } => "FRAME_MALFORMED",
             Self::Unpublishable { .. } => "RECORD_UNPUBLISHABLE",

@@ -145,8 +145,49 @@ fn a_url_that_is_none_is_refused() {
 fn strangers_are_welcome_on_loopback_only() {
     let open = load_text(URL, &[]).unwrap();
     assert!(open.sidecar.allow_unconfigured);
-    let text = format!("{URL}[sidecar]\nlisten = \"0.0.0.0:6670\"\n");
+    let text = format!("{URL}[sidecar]\nlisten = \"0.0.0.0:6670\"\ntoken_file = \"/t\"\n");
     assert!(!load_text(&text, &[]).unwrap().sidecar.allow_unconfigured);
+}
+
+#[test]
+fn an_address_that_others_can_dial_wants_a_token_or_the_operators_word() {
+    let text = format!("{URL}[sidecar]\nlisten = \"0.0.0.0:6670\"\n");
+    let refused = load_text(&text, &[]).unwrap_err().to_string();
+    for part in ["sidecar.listen = \"0.0.0.0:6670\"", "token_file", "allow_insecure_listen = true"]
+    {
+        assert!(refused.contains(part), "{part}: {refused}");
+    }
+    for known in ["token_file = \"/t\"", "allow_insecure_listen = true"] {
+        assert!(load_text(&format!("{text}{known}\n"), &[]).is_ok(), "{known}");
+    }
+    for loopback in ["127.0.0.2:6670", "[::1]:6670"] {
+        let text = format!("{URL}[sidecar]\nlisten = \"{loopback}\"\n");
+        assert!(load_text(&text, &[]).is_ok(), "{loopback}");
+    }
+}
+
+#[test]
+fn the_command_line_can_open_an_address_and_is_held_to_the_same() {
+    let listen = Some("[::]:6670".parse().unwrap());
+    let overrides = Overrides {
+        service_url: Some("http://127.0.0.1:1".to_owned()),
+        listen,
+        ..Overrides::default()
+    };
+    assert!(load(&overrides, &Environment::new()).is_err());
+    let overrides = Overrides { allow_insecure_listen: true, ..overrides };
+    assert!(load(&overrides, &Environment::new()).is_ok());
+}
+
+#[test]
+fn an_allowed_host_is_a_name_and_no_url() {
+    let text = |name: &str| format!("{URL}[sidecar]\nallowed_hosts = [\"{name}\"]\n");
+    let config = load_text(&text("Sidecar.example"), &[]).unwrap();
+    assert_eq!(config.sidecar.allowed_hosts, ["Sidecar.example"]);
+    for wrong in ["", "http://sidecar.example", "sidecar.example:6670", "*.example"] {
+        let refused = load_text(&text(wrong), &[]).unwrap_err().to_string();
+        assert!(refused.contains("sidecar.allowed_hosts"), "{wrong}: {refused}");
+    }
 }
 
 #[test]

@@ -10,6 +10,7 @@ use axum::{
 };
 use danube_sidecar_broker::Cluster;
 use danube_sidecar_store::{Store, StoreError};
+use danube_sidecar_text::Foreign;
 use hyper_util::rt::TokioIo;
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::{net::TcpStream, time::timeout};
@@ -71,7 +72,10 @@ pub enum CommandError {
     )]
     NoDataDir(String),
     /// Nobody answers.
-    #[error("no sidecar answers at {address}: {detail}; is it running? Name it with --address")]
+    #[error(
+        "no sidecar answers at {address}: {}; is it running? Name it with --address",
+        Foreign(detail)
+    )]
     Unreachable {
         /// Where it should be.
         address: String,
@@ -85,7 +89,7 @@ pub enum CommandError {
     #[error(transparent)]
     App(#[from] app::AppError),
     /// The API said no.
-    #[error("{}", problem.message)]
+    #[error("{}", Foreign(&problem.message))]
     Api {
         /// The HTTP status.
         status: u16,
@@ -93,7 +97,7 @@ pub enum CommandError {
         problem: Problem,
     },
     /// A replay that came to a halt.
-    #[error("replayed {replayed} dead letters, then stopped at {id}: {message}")]
+    #[error("replayed {replayed} dead letters, then stopped at {id}: {}", Foreign(message))]
     Stopped {
         /// Where.
         id: u64,
@@ -103,7 +107,7 @@ pub enum CommandError {
         message: String,
     },
     /// Something else answers there.
-    #[error("the answer is not a sidecar's ({0}): is --address right?")]
+    #[error("the answer is not a sidecar's ({}): is --address right?", Foreign(.0))]
     Strange(String),
 }
 
@@ -259,8 +263,9 @@ fn load(reach: &Reach, environment: &Environment) -> Result<Config, ConfigError>
 
 /// Where the sidecar of this data directory says that it serves.
 fn announced(data_dir: &Path, config: &Config) -> String {
-    let written = std::fs::read_to_string(data_dir.join(ADDRESS_FILE));
-    written.unwrap_or_else(|_| config.sidecar.http_listen.to_string())
+    let written = std::fs::read_to_string(data_dir.join(ADDRESS_FILE)).ok();
+    let written = written.and_then(|text| text.trim().parse().ok());
+    written.unwrap_or(config.sidecar.http_listen).to_string()
 }
 
 async fn send(

@@ -11,6 +11,7 @@ use danube_sidecar_store::{CheckpointError, StoreError};
 use super::api::{Failure, Problem};
 use crate::{
     bounds::{ConnectorName, Text, TooLong},
+    gate::ForeignHost,
     refusal::Refusal,
     source::ReplaceError,
 };
@@ -116,8 +117,8 @@ pub(super) enum ApiError {
     )]
     Closed,
     /// A web page of elsewhere.
-    #[error("the host {0:?} is not this sidecar: call it by its address, or as localhost")]
-    ForeignHost(String),
+    #[error(transparent)]
+    ForeignHost(#[from] ForeignHost),
 }
 
 impl ApiError {

@@ -23,13 +23,16 @@ use std::{
     time::{Duration, UNIX_EPOCH},
 };
 
-use axum::{Router, middleware};
+use axum::{
+    Router, middleware,
+    response::{IntoResponse as _, Response},
+};
 use danube_sidecar_broker::Cluster;
 use danube_sidecar_store::{Checkpoints, Store};
 use tracing::warn;
 
 pub use self::{command::run, door::Door, guard::Guard};
-use crate::{config::Config, connectors::Connectors};
+use crate::{config::Config, connectors::Connectors, gate::ForeignHost, private};
 
 /// What the tools work on.
 #[derive(Clone)]
@@ -58,13 +61,18 @@ pub fn router(desk: Desk, guard: Guard) -> Router {
         .layer(middleware::from_fn_with_state(guard, guard::check))
 }
 
+/// The answer of every page to a caller that means somebody else.
+pub(crate) fn foreign_host(foreign: ForeignHost) -> Response {
+    error::ApiError::from(foreign).into_response()
+}
+
 /// The file in the data directory that says where a running sidecar serves.
 const ADDRESS_FILE: &str = "http-address";
 
 /// Tells commands on this machine where the sidecar of `data_dir` serves.
 pub fn announce(data_dir: &Path, address: SocketAddr) {
     let path = data_dir.join(ADDRESS_FILE);
-    if let Err(error) = std::fs::write(&path, address.to_string()) {
+    if let Err(error) = private::replace(&path, address.to_string().as_bytes()) {
         warn!(path = %path.display(), %error, "commands must be given --address: cannot write it");
     }
 }

@@ -127,6 +127,8 @@ pub(super) struct Sidecar {
     pub(super) http_listen: Option<SocketAddr>,
     pub(super) data_dir: Option<PathBuf>,
     pub(super) token_file: Option<PathBuf>,
+    pub(super) allow_insecure_listen: bool,
+    pub(super) allowed_hosts: Vec<String>,
     pub(super) allow_unconfigured: Option<bool>,
     pub(super) shutdown_timeout: Option<Span>,
     pub(super) max_buffer_bytes: Option<ByteSize>,

@@ -16,7 +16,7 @@ use crate::bounds::{self, ConnectorName};
 
 use super::{
     Config, ConfigError, Connector, DEFAULT_HTTP_LISTEN, DEFAULT_LISTEN, Danube, Delivery, Policy,
-    Producer, Retry, Settings, Shared, Sidecar, Subscription, Tls,
+    Producer, Retry, Settings, Shared, Sidecar, Subscription, Tls, doors,
     file::{self, File, RESERVED_KEYS, ROOT_KEYS},
     own,
     replica::replica,
@@ -41,6 +41,8 @@ pub struct Overrides {
     pub http_listen: Option<std::net::SocketAddr>,
     /// `--data-dir`.
     pub data_dir: Option<PathBuf>,
+    /// `--allow-insecure-listen`.
+    pub allow_insecure_listen: bool,
     /// `--log-format`.
     pub log_format: Option<super::LogFormat>,
 }
@@ -238,7 +240,11 @@ impl Resolver<'_> {
     fn sidecar(&self, file: file::Sidecar) -> Result<Sidecar, ConfigError> {
         let over = self.overrides;
         let listen = over.listen.or(file.listen).unwrap_or(DEFAULT_LISTEN);
+        let allow_insecure_listen = over.allow_insecure_listen || file.allow_insecure_listen;
+        doors::check_listen(listen, file.token_file.is_some() || allow_insecure_listen)?;
         Ok(Sidecar {
+            allow_insecure_listen,
+            allowed_hosts: doors::host_names(&file.allowed_hosts)?,
             replica: replica(&file, self.environment)?,
             listen,
             unix_socket: over.unix_socket.clone().or(file.unix_socket),

@@ -1,6 +1,7 @@
 //! The configuration: what the operator's file, the environment and the command
 //! line say, resolved into types that the rest of the program can trust.
 
+mod doors;
 mod error;
 mod file;
 mod load;
@@ -65,6 +66,10 @@ pub struct Sidecar {
     pub data_dir: Option<PathBuf>,
     /// File with the token that connectors must present; none: no token.
     pub token_file: Option<PathBuf>,
+    /// Whether other machines may dial a sidecar without a token.
+    pub allow_insecure_listen: bool,
+    /// Names that callers may use besides addresses and `localhost`.
+    pub allowed_hosts: Vec<String>,
     /// Whether connectors that the file does not name may connect.
     pub allow_unconfigured: bool,
     /// Upper bound of a shutdown.

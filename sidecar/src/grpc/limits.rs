@@ -14,6 +14,13 @@ const MARGIN: usize = 64 << 10;
 /// default, so that connectors know it.
 pub(super) const INBOUND_FRAME: usize = GRPC_DEFAULT;
 
+/// Largest `open`: it names topics, some hundreds of them. Whoever sends it may have
+/// no other claim on our memory yet.
+pub(super) const OPEN_FRAME: usize = 64 << 10;
+
+/// Largest request of health and reflection: a name.
+pub(super) const SMALL_REQUEST: usize = 4 << 10;
+
 /// Largest encoded message that Danube can store: it receives at most 4 MiB and
 /// delivers it a little larger.
 pub(crate) const MAX_RECORD: usize = GRPC_DEFAULT - MARGIN;

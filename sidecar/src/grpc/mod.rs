@@ -1,10 +1,11 @@
 //! The protocol's server side: frames in, frames out, one task for each session.
 
-mod auth;
 mod convert;
 mod convert_source;
+mod entrance;
 mod frames;
 mod limits;
+mod opening;
 mod positions;
 mod sink;
 mod source;
@@ -19,11 +20,12 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::{Status, service::Routes};
 use tonic_health::ServingStatus;
 
-pub use auth::{Auth, Peer};
+pub use entrance::Entrance;
 pub(crate) use limits::MAX_RECORD;
 
 use crate::{
     connectors::Connectors,
+    gate::Auth,
     refusal::Refusal,
     vitals::{Part, Vitals},
 };
@@ -42,7 +44,7 @@ type Outbound<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 pub struct Shared {
     /// The connectors.
     pub connectors: Arc<Connectors>,
-    /// Who may connect.
+    /// Whose callers are trusted with secrets.
     pub auth: Auth,
     /// Owns the sessions.
     pub tasks: TaskTracker,
@@ -78,6 +80,7 @@ pub async fn routes(shared: Shared) -> Result<Routes, tonic_reflection::server::
             () = stop.cancelled() => {}
         }
     });
+    let health_service = health_service.max_decoding_message_size(limits::SMALL_REQUEST);
     let reflection = || {
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
@@ -90,8 +93,10 @@ pub async fn routes(shared: Shared) -> Result<Routes, tonic_reflection::server::
     Ok(Routes::new(sinks)
         .add_service(sources)
         .add_service(health_service)
-        .add_service(reflection().build_v1()?)
-        .add_service(reflection().build_v1alpha()?))
+        .add_service(reflection().build_v1()?.max_decoding_message_size(limits::SMALL_REQUEST))
+        .add_service(
+            reflection().build_v1alpha()?.max_decoding_message_size(limits::SMALL_REQUEST),
+        ))
 }
 
 /// A stream for the response, and where its frames go in.
@@ -140,7 +145,7 @@ const CUT_OFF: &str = "Unexpected EOF";
 async fn first<T>(stream: &mut tonic::Streaming<T>) -> Result<T, Refusal> {
     match timeout(OPEN_TIMEOUT, read(stream)).await {
         Ok(Inbound::Frame(first)) => Ok(first),
-        Ok(Inbound::TooLarge) => Err(too_large()),
+        Ok(Inbound::TooLarge) => Err(Refusal::FrameTooLarge { limit: limits::OPEN_FRAME }),
         Ok(Inbound::Malformed { problem }) => Err(Refusal::MalformedFrame { problem }),
         Ok(Inbound::Gone) | Err(_) => Err(Refusal::OpenMissing { seconds: OPEN_TIMEOUT.as_secs() }),
     }

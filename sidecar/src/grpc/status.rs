@@ -2,6 +2,7 @@
 
 use std::{collections::HashMap, time::Duration};
 
+use danube_sidecar_text::Foreign;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
@@ -15,7 +16,7 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// The status that ends a refused session.
 pub(super) fn status(refusal: &Refusal) -> Status {
-    let message = refusal.to_string();
+    let message = Foreign(refusal.to_string()).to_string();
     let mut details = ErrorDetails::with_error_info(refusal.reason(), DOMAIN, metadata(refusal));
     let code = code(refusal);
     if code == Code::Unavailable {
@@ -41,7 +42,9 @@ fn code(refusal: &Refusal) -> Code {
         | Refusal::PositionsTooLarge { .. }
         | Refusal::OpenedTooLarge { .. }
         | Refusal::DeadLetterTopic { .. } => Code::FailedPrecondition,
-        Refusal::UnknownConnector { .. } | Refusal::ForbiddenTopic { .. } => Code::PermissionDenied,
+        Refusal::UnknownConnector { .. }
+        | Refusal::ForbiddenTopic { .. }
+        | Refusal::ForeignHost(_) => Code::PermissionDenied,
         Refusal::Unauthenticated { .. } => Code::Unauthenticated,
         Refusal::FrameTooLarge { .. } => Code::ResourceExhausted,
         Refusal::Superseded { .. } => Code::Aborted,

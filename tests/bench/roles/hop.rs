@@ -15,7 +15,8 @@ use danube_connector_proto::v1::{
 use danube_sidecar::{
     config::{self, Environment, Overrides},
     connectors::{Connectors, Parts},
-    grpc::{self, Auth, Shared},
+    gate::{Auth, Hosts},
+    grpc::{self, Entrance, Shared},
     server::{self, Acceptor},
     vitals::Vitals,
 };
@@ -71,13 +72,14 @@ pub async fn sidecar(args: ServerArgs) -> anyhow::Result<()> {
     let connectors = Arc::new(Connectors::start(config, parts, Vec::new()).await?);
     let shared = Shared {
         connectors,
-        auth: Auth::new(None),
+        auth: Auth::default(),
         tasks: tasks.clone(),
         vitals: Vitals::default(),
         stop: CancellationToken::new(),
     };
     let (listener, address) = listen().await?;
-    let acceptor = Acceptor { routes: grpc::routes(shared).await?, http: address, stop, tasks };
+    let entrance = entrance(grpc::routes(shared).await?, address);
+    let acceptor = Acceptor::new(entrance, stop, tasks);
     println!("http://{address}");
     acceptor.tcp(listener).await;
     delivery.shutdown_background();
@@ -89,15 +91,16 @@ pub async fn sidecar(args: ServerArgs) -> anyhow::Result<()> {
 pub async fn bare_server(args: ServerArgs) -> anyhow::Result<()> {
     let (listener, address) = listen().await?;
     let bare = SinkServiceServer::new(Bare { size: args.size });
-    let acceptor = Acceptor {
-        routes: tonic::service::Routes::new(bare),
-        http: address,
-        stop: CancellationToken::new(),
-        tasks: TaskTracker::new(),
-    };
+    let entrance = entrance(tonic::service::Routes::new(bare), address);
+    let acceptor = Acceptor::new(entrance, CancellationToken::new(), TaskTracker::new());
     println!("http://{address}");
     acceptor.tcp(listener).await;
     Ok(())
+}
+
+/// For everybody.
+fn entrance(routes: tonic::service::Routes, address: std::net::SocketAddr) -> Entrance {
+    Entrance::new(routes, Auth::default(), Hosts::default(), address)
 }
 
 async fn listen() -> anyhow::Result<(tokio::net::TcpListener, std::net::SocketAddr)> {

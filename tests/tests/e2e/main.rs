@@ -3,6 +3,7 @@
 mod bounds;
 mod checkpoints;
 mod child;
+mod doors;
 mod drain;
 mod failing;
 mod first_failure;

@@ -1,8 +1,8 @@
 //! Misuse of the protocol: each gets its status, with reason and remedy.
 
 use danube_connector_proto::v1::{
-    Capability, DeliveryRange, Health, SinkOpen, SinkResults, Subscription, SubscriptionType,
-    sink_service_run_request::Frame,
+    Capability, DeliveryRange, Fault, Health, SinkOpen, SinkResults, Subscription,
+    SubscriptionType, sink_service_run_request::Frame,
 };
 use danube_sidecar_tests::{Broker, Sidecar, SidecarBuilder, SinkWorker, open, unique};
 use tonic::{Code, Status};
@@ -137,12 +137,22 @@ async fn several_sidecars_share_a_subscription_only_where_that_is_allowed_and_wi
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_frame_above_the_limit_names_the_limit() {
-    let capabilities = vec![1];
-    let sdk = "x".repeat(5 << 20);
-    let status = refused("", vec![Frame::Open(SinkOpen { sdk, capabilities, ..hello() })]).await;
+    let fault = Fault { code: String::new(), message: "x".repeat(5 << 20) };
+    let status = refused("", vec![Frame::Open(hello()), Frame::Fault(fault)]).await;
     assert_eq!(status.code(), Code::ResourceExhausted);
     let info = status.get_details_error_info().unwrap();
     assert_eq!(info.metadata["limit_bytes"], (4 << 20).to_string());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_open_above_its_limit_names_the_limit() {
+    for length in [65 << 10, 5 << 20] {
+        let sdk = "x".repeat(length);
+        let status = refused("", vec![Frame::Open(SinkOpen { sdk, ..hello() })]).await;
+        assert_eq!(status.code(), Code::ResourceExhausted);
+        let info = status.get_details_error_info().unwrap();
+        assert_eq!(info.metadata["limit_bytes"], (64 << 10).to_string());
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

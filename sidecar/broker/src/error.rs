@@ -97,6 +97,8 @@ fn class_of(status: &Status) -> Class {
     match status.code() {
         // UNAVAILABLE too, but no other broker will have it.
         _ if status.message().contains("Unable to find the namespace") => Class::NoNamespace,
+        // What the broker takes in no topic's name is no fault of the messages.
+        _ if status.message().contains("has an invalid format") => Class::Refused,
         // From the broker itself this means "not here, look it up again"; with a
         // transport error behind it nobody has answered.
         Code::Unavailable if status.source().is_none() => Class::Moved,
@@ -172,6 +174,12 @@ mod tests {
         let missing = Status::unavailable("Unable to find the namespace iot, the topic can be");
         let error = CallError::new("CreateProducer", missing);
         assert_eq!(error.class(), Class::NoNamespace);
+    }
+
+    #[test]
+    fn a_name_that_the_broker_does_not_take_is_no_fault_of_the_messages() {
+        let refused = Status::invalid_argument("The topic: /default/a.b has an invalid format,");
+        assert_eq!(CallError::new("CreateProducer", refused).class(), Class::Refused);
     }
 
     #[test]

@@ -134,7 +134,9 @@ impl Connector {
     /// Where records go that cannot be written; none: dead letters are off.
     pub fn dead_letter_topic(&self) -> Option<String> {
         let topic = self.dead_letters.topic.clone();
-        let topic = topic.unwrap_or_else(|| format!("/default/dlq-{}", self.name));
+        // Names of connectors may have what Danube takes in no topic.
+        let topic =
+            topic.unwrap_or_else(|| format!("/default/dlq-{}", self.name.replace('.', "-dot-")));
         self.dead_letters.enabled.then_some(topic)
     }
 }

@@ -79,7 +79,8 @@ impl<'de> Deserialize<'de> for Span {
     }
 }
 
-/// A topic as Danube writes it: `/namespace/topic`.
+/// A topic as Danube takes it: `/namespace/topic`, of letters, digits, `-` and `_`. Its
+/// lookup refuses everything else, `.` too.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TopicName(String);
 
@@ -97,7 +98,7 @@ impl FromStr for TopicName {
         let parts: Vec<&str> = text.split('/').collect();
         let named = |part: &str| {
             !part.is_empty()
-                && part.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.'))
+                && part.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'))
         };
         match parts.as_slice() {
             _ if text.len() > bounds::TOPIC => Err(format!(
@@ -107,7 +108,8 @@ impl FromStr for TopicName {
             )),
             ["", namespace, topic] if named(namespace) && named(topic) => Ok(Self(text.to_owned())),
             _ => Err(format!(
-                "`{text}` is not a topic: write \"/namespace/topic\", for example \"/default/orders\""
+                "`{text}` is not a topic: write \"/namespace/topic\" of letters, digits, `-` and \
+                 `_`, for example \"/default/orders\""
             )),
         }
     }
@@ -181,7 +183,8 @@ mod tests {
     #[test]
     fn topics_have_a_namespace_and_a_name() {
         assert!("/default/orders".parse::<TopicName>().is_ok());
-        for wrong in ["orders", "/orders", "/default/", "/a/b/c", "/default/or ders"] {
+        let dotted = "/default/orders.eu";
+        for wrong in ["orders", "/orders", "/default/", "/a/b/c", "/default/or ders", dotted] {
             assert!(wrong.parse::<TopicName>().is_err(), "{wrong}");
         }
     }

@@ -7,8 +7,9 @@ use std::{
     time::Duration,
 };
 
+use danube_sidecar_broker::SubscriptionEvent;
 use danube_sidecar_store::{Call, Faults, Moment, Store, StoreError};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tonic::async_trait;
 
 use crate::support::*;
@@ -110,7 +111,9 @@ async fn play(broker: &Broker, fault: Once) {
     create_topic(&cluster, &topic, 0).await;
     let store = Store::in_memory_with(fault.clone()).unwrap();
     let mut reader = Reader::new(&cluster, subscription(&topic), &store);
+    let attached = Arc::new(Notify::new());
     let publishing = {
+        let attached = Arc::clone(&attached);
         let (publisher, struck) = (cluster.publisher(producer(&topic, 0)), fault.clone());
         tokio::spawn(async move {
             // Marks are kept only when messages come.
@@ -122,6 +125,8 @@ async fn play(broker: &Broker, fault: Once) {
                 struck.published.send_modify(|published| *published += 1);
             }
             struck.has_struck().await;
+            // What comes before the subscription is not for it.
+            attached.notified().await;
             publish(&*publisher, message("last")).await;
         })
     };
@@ -133,6 +138,8 @@ async fn play(broker: &Broker, fault: Once) {
         }
         reader = Reader::new(&cluster, subscription(&topic), &store);
     }
+    reader.wait_for(|event| matches!(event, SubscriptionEvent::Attached { .. })).await;
+    attached.notify_one();
     while let record = reader.record().await
         && payload(&record) != "last"
     {

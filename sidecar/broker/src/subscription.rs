@@ -6,6 +6,7 @@ use std::{
     pin::Pin,
     sync::{Arc, Mutex, PoisonError},
     task::{Context as TaskContext, Poll},
+    time::Duration,
 };
 
 use danube_sidecar_core::hash::ByPartition;
@@ -139,6 +140,7 @@ async fn supervised(context: Context, queues: AckQueues) {
             running: JoinSet::new(),
             names: HashMap::new(),
             trouble: None,
+            created: false,
         };
         if AssertUnwindSafe(supervisor.run()).catch_unwind().await.is_ok() {
             return;
@@ -159,6 +161,18 @@ struct Supervisor {
     running: JoinSet<()>,
     names: HashMap<Id, Arc<str>>,
     trouble: Option<Trouble>,
+    /// Whether the topic was created since it was found last.
+    created: bool,
+}
+
+/// What a look for the partitions of a topic has shown.
+enum Found {
+    /// They are there.
+    Partitions,
+    /// There were none, so the topic was created.
+    Created,
+    /// None, for now.
+    Nothing,
 }
 
 impl Supervisor {
@@ -171,11 +185,17 @@ impl Supervisor {
                 () = closing.cancelled() => break,
                 found = self.discover() => found,
             };
-            let pause = if found {
-                backoff.reset();
-                self.context.cluster.config().discovery_interval
-            } else {
-                backoff.pause()
+            let pause = match found {
+                Found::Partitions => {
+                    backoff.reset();
+                    self.context.cluster.config().discovery_interval
+                }
+                // What is published from now on is for this subscription.
+                Found::Created => {
+                    backoff.reset();
+                    Duration::ZERO
+                }
+                Found::Nothing => backoff.pause(),
             };
             tokio::select! {
                 () = closing.cancelled() => break,
@@ -192,8 +212,8 @@ impl Supervisor {
         }
     }
 
-    /// Starts what is new. Tells whether all is well.
-    async fn discover(&mut self) -> bool {
+    /// Starts what is new.
+    async fn discover(&mut self) -> Found {
         let topic = Arc::clone(&self.context.spec.topic);
         let cluster = self.context.cluster.clone();
         let turn = cluster.turn().await;
@@ -201,23 +221,20 @@ impl Supervisor {
         let found = Box::pin(cluster.partitions(&topic)).await;
         drop(turn);
         match found {
-            Ok(partitions) if partitions.is_empty() => {
-                Box::pin(self.missing(topic)).await;
-                false
-            }
+            Ok(partitions) if partitions.is_empty() => Box::pin(self.missing(topic)).await,
             Ok(partitions) => {
-                self.trouble = None;
+                (self.trouble, self.created) = (None, false);
                 for partition in partitions {
                     if !self.is_ours(&partition) {
                         continue;
                     }
                     self.start(partition.into());
                 }
-                true
+                Found::Partitions
             }
             Err(error) => {
                 self.report(trouble_of(&error, topic), Some(&error)).await;
-                false
+                Found::Nothing
             }
         }
     }
@@ -228,13 +245,23 @@ impl Supervisor {
         spec.is_shared() || cluster.config().replica.is_none_or(|replica| replica.owns(partition))
     }
 
-    async fn missing(&mut self, topic: Arc<str>) {
+    async fn missing(&mut self, topic: Arc<str>) -> Found {
         if !self.context.spec.create_topic {
-            return self.report(Trouble::TopicMissing { topic }, None).await;
+            self.report(Trouble::TopicMissing { topic }, None).await;
+            return Found::Nothing;
         }
         match self.context.cluster.create_topic(&topic).await {
-            Ok(()) => tracing::info!(%topic, "created the topic"),
-            Err(error) => self.report(trouble_of(&error, topic), Some(&error)).await,
+            // Once: a topic that was created and is not there is looked for with pauses.
+            Ok(()) if !self.created => {
+                self.created = true;
+                tracing::info!(%topic, "created the topic");
+                Found::Created
+            }
+            Ok(()) => Found::Nothing,
+            Err(error) => {
+                self.report(trouble_of(&error, topic), Some(&error)).await;
+                Found::Nothing
+            }
         }
     }
 

@@ -741,7 +741,7 @@ func (x *SinkOpen) GetRetry() *RetrySettings {
 // `open` for the others. Danube has no way to begin earlier.
 type Subscription struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Topic, as "/namespace/topic" of letters, digits, `-`, `_` and `.`, of at most
+	// Topic, as "/namespace/topic" of letters, digits, `-` and `_`, of at most
 	// 512 bytes. All its partitions are consumed. A topic that does not exist is waited for (or made,
 	// with `[danube] create_topics`). A connector MUST NOT name a topic twice.
 	Topic string `protobuf:"bytes,1,opt,name=topic,proto3" json:"topic,omitempty"`

@@ -477,7 +477,7 @@ func (x *SourceOpen) GetProducers() []*Producer {
 // A Danube topic to publish to.
 type Producer struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Topic, as "/namespace/topic" of letters, digits, `-`, `_` and `.`, of at most
+	// Topic, as "/namespace/topic" of letters, digits, `-` and `_`, of at most
 	// 512 bytes. It is created where it does not exist; its namespace is not.
 	Topic string `protobuf:"bytes,1,opt,name=topic,proto3" json:"topic,omitempty"`
 	// Number of partitions; 0 means a topic without partitions. Records are spread

@@ -91,6 +91,8 @@ class Suite:
     def run(self):
         """Runs all. Tells whether all passed."""
         self.logs.mkdir(parents=True, exist_ok=True)
+        # Who starts us in the background has us ignore it, and what we start would inherit that.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         try:
             while self.running or self.start_what_can():
                 self.collect()

@@ -49,7 +49,7 @@ test-rust:
 	@tools/suite rust documentation
 
 test-languages:
-	@tools/suite python go typescript java plain pod
+	@tools/suite 'tests of python' 'tests of go' 'tests of typescript' 'tests of java' plain pod
 
 test-examples:
 	@tools/suite examples scaffolds readmes

@@ -174,7 +174,7 @@ for (const mode of ["batch", "single"]) {
     assert.deepEqual([thrown.get(9), thrown.get(10)], ["RETRY EXCEPTION", mode === "batch" ? "RETRY EXCEPTION" : "written"]);
     writeFileSync(`${file}.sick`, "");
     call.send({ probe: { probeId: 1n } });
-    assert.deepEqual((await call.next()).health, { probeId: 1n, status: 2, message: "told to be" });
+    assert.deepEqual((await call.next()).health, { probeId: 1n, status: 2, message: "told to be", checked: true });
     call.send({ batch: { records: [offer(11, "fatal")] } });
     assert.equal((await call.next()).fault?.code, "TOLD_TO");
     call.end();

@@ -171,7 +171,7 @@ const (
 	// Where one frame answers two or more records of a batch with RETRY, they failed
 	// together, perhaps because of one of them: they are offered again in batches of
 	// half that size, in two halves at two times after `retry_after`, until the bad
-	// one fails alone. Only that is an attempt.
+	// one fails alone. Only that is an attempt, and with it those before count.
 	Outcome_OUTCOME_RETRY Outcome = 1
 	// The record can never be written: dead letter. Where dead letters are off, it
 	// is logged, counted and resolved.

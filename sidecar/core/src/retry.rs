@@ -81,6 +81,8 @@ pub struct Tries {
     /// Alone or together with others.
     failed: bool,
     counted: u32,
+    /// Failures together with others that will count once it has failed alone, too.
+    together: u8,
     /// The last sign before its last attempt.
     sign: u64,
     first_failure: Option<Instant>,
@@ -113,16 +115,18 @@ impl Tries {
         if !counts {
             return Verdict::Outage;
         }
-        if self.failures > 1 {
-            self.counted = self.counted.saturating_add(1);
-        }
+        // It is the one to blame: what failed with it was written.
+        let retries = u32::from(std::mem::take(&mut self.together));
+        self.counted = self.counted.saturating_add(retries + u32::from(self.failures > 1));
         if self.counted >= policy.max_retries { Verdict::Exhausted } else { Verdict::Again }
     }
 
     /// The record failed together with others, after this sign. Which one is to blame is
-    /// not known, so it is never an attempt.
-    pub fn fail_together(&mut self, now: Instant, sign: u64) {
+    /// not known yet: it counts once the record has failed alone, where another one
+    /// `succeeded` since the attempt before.
+    pub fn fail_together(&mut self, now: Instant, sign: u64, succeeded: bool) {
         self.first_failure.get_or_insert(now);
+        self.together = self.together.saturating_add(succeeded.into());
         self.failed = true;
         self.sign = sign;
     }
@@ -160,7 +164,7 @@ impl Tries {
 
     /// Counts anew, as an operator asked for it. The record has still failed.
     pub fn forgive(&mut self, sign: u64) {
-        self.counted = 0;
+        (self.counted, self.together) = (0, 0);
         self.sign = sign;
         self.first_failure = None;
     }
@@ -242,6 +246,19 @@ mod tests {
         let policy = RetryPolicy { max_retries: 0, ..POLICY };
         let evidence = [Evidence::None, Evidence::Alone, Evidence::OtherSucceeded];
         assert_eq!(verdicts(policy, &evidence), [Outage, Outage, Exhausted]);
+    }
+
+    #[test]
+    fn what_failed_with_others_counts_once_it_fails_alone_while_they_succeed() {
+        let now = Instant::now();
+        let mut tries = Tries::default();
+        tries.fail_together(now, 1, false);
+        for sign in 2..=4 {
+            tries.fail_together(now, sign, true);
+        }
+        assert_eq!(tries.counted(), 0);
+        assert_eq!(tries.fail(&POLICY, now, 5, Evidence::None), Verdict::Outage);
+        assert_eq!(tries.fail(&POLICY, now, 6, Evidence::OtherSucceeded), Verdict::Exhausted);
     }
 
     #[test]

@@ -66,8 +66,8 @@ impl Dispatch {
         }
     }
 
-    /// The record was in a batch that failed: no attempt, but one sign of an outage from
-    /// all of them.
+    /// The record was in a batch that failed: no attempt yet, but one sign of an outage
+    /// from all of them.
     pub(super) fn failed_together(&mut self, now: Instant, key: Key, part: Part, said: Said) {
         if part.first {
             self.circuit.retried(key);
@@ -75,7 +75,7 @@ impl Dispatch {
         let Some(entry) = self.ledger.get_mut(key) else { return };
         entry.most = part.most;
         let proven = self.signs.succeeded_after(entry.tries.sign());
-        entry.tries.fail_together(now, self.signs.latest());
+        entry.tries.fail_together(now, self.signs.latest(), proven);
         let least = (!proven).then_some(said.after);
         let again = Again { backoff: said.after.saturating_add(part.spread), least };
         self.try_again(now, key, again, said);

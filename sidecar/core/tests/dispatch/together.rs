@@ -95,6 +95,28 @@ fn of_a_batch_that_fails_as_a_whole_the_good_ones_are_written_and_the_bad_one_en
 }
 
 #[test]
+fn the_bad_one_ends_though_nothing_else_comes_any_more() {
+    for after in [None, Some(Duration::from_secs(1)), Some(Duration::from_secs(5))] {
+        let skip = Settings { on_exhausted: OnExhausted::Skip, ..settings() };
+        let (mut bench, worker) = with(60, skip);
+        let mut ends = BTreeMap::new();
+        let deadline = bench.now + Duration::from_secs(90);
+        while ends.len() < 60 {
+            while let Some(batch) = bench.dispatch.poll_batch(bench.now, worker) {
+                let refuses = batch.iter().any(|offer| offer.record.identity.offset == 41);
+                let results = if refuses { refused(&batch, after) } else { written(&batch) };
+                bench.results(worker, results);
+            }
+            ends.extend(bench.resolved());
+            bench.pass(Duration::from_millis(100));
+            assert!(bench.now < deadline, "{after:?}: {} of 60 came to their end", ends.len());
+        }
+        let skipped = ends.iter().filter(|(_, how)| **how == Resolution::Skipped);
+        assert_eq!(skipped.map(|(&offset, _)| offset).collect::<Vec<_>>(), [41]);
+    }
+}
+
+#[test]
 fn a_third_of_bad_records_takes_no_good_one_with_it() {
     let bad: Vec<_> = (0..60).step_by(3).collect();
     for after in [None, Some(Duration::from_secs(1))] {

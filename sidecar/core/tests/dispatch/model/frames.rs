@@ -159,11 +159,15 @@ impl Model {
         if most.is_some() {
             entry.most = most;
             let proven = evidence == Evidence::OtherSucceeded;
+            entry.charged_later += u32::from(proven);
             entry.early = (!proven).then(|| now + entry.retry_after);
             return self.happens(at, "retrying", State::Waiting { not_before: Some(now) });
         }
         entry.failures += 1;
-        entry.counted += u32::from(counts && entry.failures > 1);
+        if counts {
+            let with_others = std::mem::take(&mut entry.charged_later);
+            entry.counted += with_others + u32::from(entry.failures > 1);
+        }
         entry.early = (!counts).then(|| now + entry.retry_after);
         entry.most = if counts && entry.single { Some(1) } else { entry.most };
         if counts && entry.counted >= retry.max_retries {

@@ -93,6 +93,8 @@ pub(super) struct Entry {
     pub(super) failed: bool,
     pub(super) failures: u32,
     pub(super) counted: u32,
+    /// Failures together with others while yet others succeeded, since it last counted.
+    pub(super) charged_later: u32,
     /// How long the history was at its last attempt.
     pub(super) tried: usize,
     pub(super) first_failure: Option<Instant>,
@@ -221,6 +223,7 @@ impl Model {
             failed: false,
             failures: 0,
             counted: 0,
+            charged_later: 0,
             tried: 0,
             first_failure: None,
             retry_after: Duration::ZERO,

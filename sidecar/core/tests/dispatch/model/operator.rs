@@ -72,7 +72,8 @@ impl Model {
     pub(super) fn resume_one(&mut self, at: usize) {
         let entry = &mut self.entries[at];
         entry.state = State::Waiting { not_before: None };
-        (entry.counted, entry.tried, entry.first_failure) = (0, self.history.len(), None);
+        (entry.counted, entry.charged_later) = (0, 0);
+        (entry.tried, entry.first_failure) = (self.history.len(), None);
         entry.resumed = true;
     }
 

@@ -113,7 +113,9 @@ class Pod:
             folder.mkdir(parents=True, exist_ok=True)
         for volume in self.spec["volumes"]:
             for name, content in self._files(volume).items():
-                (self.volumes[volume["name"]] / name).write_text(self.here(content))
+                file = self.volumes[volume["name"]] / name
+                file.write_text(self.here(content))
+                file.chmod(volume.get("secret", {}).get("defaultMode", 0o644))
         self._give_to_group()
 
     def _files(self, volume):
@@ -127,11 +129,13 @@ class Pod:
             return
         group = self.spec["securityContext"]["fsGroup"]
         os.chmod(self.node.short, 0o755)
-        for volume in self.volumes.values():
+        read_only = {volume["name"] for volume in self.spec["volumes"] if "secret" in volume or "configMap" in volume}
+        for name, volume in self.volumes.items():
+            of_a_file = 0o440 if name in read_only else 0o660
             for path in [volume, *volume.rglob("*")]:
                 os.chown(path, -1, group, follow_symlinks=False)
                 if not path.is_socket():
-                    path.chmod(path.stat().st_mode | (0o2770 if path.is_dir() else 0o660))
+                    path.chmod(path.stat().st_mode | (0o2770 if path.is_dir() else of_a_file))
 
     def here(self, text):
         """The text with this machine's paths and ports."""

@@ -136,7 +136,10 @@ async fn while_nothing_succeeds_the_broker_is_let_go_of() {
     let offers = batch(&mut seat).await;
     assert_eq!(offers.len(), 20);
 
-    bench.results(&seat, failed(&offers, Outcome::Retry { after: None })).await;
+    // Each in a frame of its own: together they would be one sign of an outage.
+    for offer in offers.chunks(1) {
+        bench.results(&seat, failed(offer, Outcome::Retry { after: None })).await;
+    }
     bench.pass(Duration::from_millis(1)).await;
 
     assert!(bench.script.is_let_go());

@@ -3,7 +3,7 @@
 //! **Architecture invariant:** the only place that constructs components and wires
 //! them to each other.
 
-use std::{sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use danube_sidecar_broker::{
     BrokerHealth, ClientCertificate, Cluster, ClusterConfig, ClusterError, Tls,
@@ -11,8 +11,13 @@ use danube_sidecar_broker::{
 use danube_sidecar_store::{
     Checkpoints, LocationError, ObjectCheckpoints, ObjectLocation, Store, StoreError,
 };
-use metrics_exporter_prometheus::{BuildError, PrometheusBuilder};
-use tokio::{runtime::Handle, sync::watch, time::timeout};
+use metrics_exporter_prometheus::{BuildError, PrometheusBuilder, PrometheusHandle};
+use tokio::{
+    net::{TcpListener, UnixListener},
+    runtime::Handle,
+    sync::watch,
+    time::timeout,
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{info, warn};
 
@@ -26,7 +31,7 @@ use crate::{
     http::{self, Http},
     metrics, private,
     refusal::Refusal,
-    server::{self, Acceptor, ListenError, Pages},
+    server::{self, Acceptor, ListenError, Pages, Socket},
     stranded::{self, StrandedError},
     vitals::{Part, Vitals},
 };
@@ -87,112 +92,31 @@ pub async fn run(
     delivery: Handle,
 ) -> Result<(), AppError> {
     let auth = Auth::open(config.sidecar.token_file.as_deref())?;
-    // Ports first: what is most often wrong fails before anything is touched.
-    let grpc_listener =
-        server::bind(config.sidecar.listen, "connectors (gRPC)", "--listen").await?;
-    let http_listener =
-        server::bind(config.sidecar.http_listen, "health and metrics (HTTP)", "--http-listen")
-            .await?;
-    let (unix_listener, socket) = match &config.sidecar.unix_socket {
-        Some(path) => server::bind_unix(path).await.map(|(l, s)| (Some(l), Some(s)))?,
-        None => (None, None),
-    };
-    let grpc_address = grpc_listener.local_addr().unwrap_or(config.sidecar.listen);
-    let http_address = http_listener.local_addr().unwrap_or(config.sidecar.http_listen);
-
+    let ports = Ports::bind(&config).await?;
     let recorder = PrometheusBuilder::new().install_recorder()?;
     metrics::describe();
-    let store = match &config.sidecar.data_dir {
-        Some(data_dir) => {
-            private::folders(data_dir);
-            Store::open(data_dir)?
-        }
-        None => Store::in_memory()?,
-    };
-    let checkpoints = checkpoints(config.checkpoints.as_ref(), &store)?;
-    let left = stranded::settle(&config, &store, &*checkpoints).await?;
-    let cluster = cluster(&config)?;
-    let tasks = Tasks::default();
-    let (stopping, closing) = (CancellationToken::new(), CancellationToken::new());
-    let vitals = Vitals::default();
-    tasks.service.spawn(watch_store(store.clone(), vitals.clone(), closing.clone()));
-    let parts = connectors::Parts {
-        danube: Arc::new(cluster.clone()),
-        checkpoints: Arc::clone(&checkpoints),
-        store: store.clone(),
-        shutdown: stopping.clone(),
-        tasks: tasks.connectors.clone(),
-        vitals: vitals.clone(),
-        delivery,
-    };
-    let connectors = Arc::new(Connectors::start(config.clone(), parts, left).await?);
-
-    let hosts = Hosts::new(&config.sidecar.allowed_hosts);
-    let desk = Desk {
-        config: Arc::new(config.clone()),
-        store: config.sidecar.data_dir.is_some().then_some(store),
-        checkpoints,
-        cluster: cluster.clone(),
-        connectors: Some(Arc::clone(&connectors)),
-    };
-    let admin = admin::router(desk, Guard::Http { auth: auth.clone(), address: http_address });
+    let life = Life::default();
+    let (desk, connectors) = start(&config, &life, delivery).await?;
     if let Some(data_dir) = &config.sidecar.data_dir {
-        admin::announce(data_dir, http_address);
+        admin::announce(data_dir, ports.http_address);
     }
-    let shared = Shared {
-        connectors: Arc::clone(&connectors),
-        auth: auth.clone(),
-        tasks: tasks.sessions.clone(),
-        vitals: vitals.clone(),
-        stop: closing.clone(),
-    };
-    let routes = grpc::routes(shared).await?;
-    let entrance = Entrance::new(routes, auth, hosts.clone(), http_address);
-    let acceptor = Acceptor::new(entrance, closing.clone(), tasks.sessions.clone());
-    if let Some(listener) = unix_listener {
-        let accepting = acceptor.clone().unix(listener);
-        tasks.service.spawn(essential(&vitals, Part::Grpc, "unix", &closing, accepting));
-    }
-    let accepting = acceptor.tcp(grpc_listener);
-    tasks.service.spawn(essential(&vitals, Part::Grpc, "tcp", &closing, accepting));
-    tasks.service.spawn(crate::watch::run(Arc::clone(&connectors), closing.clone()));
-    let pages = Http {
-        connectors,
-        broker: cluster.health(),
-        metrics: recorder,
-        grpc: grpc_address,
-        stop: stopping.clone(),
-        vitals: vitals.clone(),
-    };
-    let pages = Pages {
-        router: http::router(pages, admin),
-        hosts,
-        stop: stopping.clone(),
-        tasks: tasks.service.clone(),
-    };
-    let serving = pages.serve(http_listener);
-    tasks.service.spawn(essential(&vitals, Part::Http, "tcp", &stopping, serving));
-    tasks.service.spawn(report_broker(
-        config.danube.service_url.clone(),
-        cluster.health(),
-        closing.clone(),
-    ));
+    let (cluster, address) = (desk.cluster.clone(), ports.address(&config));
+    let http = ports.http_address;
+    let socket = ports.serve(desk, connectors, auth, recorder, &life).await?;
+    let health =
+        report_broker(config.danube.service_url.clone(), cluster.health(), life.closing.clone());
+    life.tasks.service.spawn(health);
 
-    let address = match &config.sidecar.unix_socket {
-        Some(path) => format!("unix://{}", path.display()),
-        None => format!("http://{grpc_address}"),
-    };
-    info!(connectors = address, http = %format_args!("http://{http_address}"), broker = config.danube.service_url, "sidecar ready");
+    info!(connectors = address, http = %format_args!("http://{http}"), broker = config.danube.service_url, "sidecar ready");
     if !child.is_empty() {
         let patience = config.sidecar.shutdown_timeout.mul_f32(0.9);
-        let supervisor = Supervisor::new(child, address, stopping.clone(), patience);
-        tasks.service.spawn(supervisor.run());
+        let supervisor = Supervisor::new(child, address, life.stopping.clone(), patience);
+        life.tasks.service.spawn(supervisor.run());
     }
 
     stop.cancelled().await;
     info!("shutting down: finishing what workers hold");
-    let shutdown = shut_down(tasks, cluster, stopping, closing);
-    if timeout(config.sidecar.shutdown_timeout, shutdown).await.is_err() {
+    if timeout(config.sidecar.shutdown_timeout, life.end(cluster)).await.is_err() {
         warn!("shutdown_timeout passed: leaving what is open; those records come again");
     }
     if let Some(socket) = socket {
@@ -201,24 +125,164 @@ pub async fn run(
     Ok(())
 }
 
-async fn shut_down(
-    tasks: Tasks,
-    cluster: Cluster,
-    stopping: CancellationToken,
-    closing: CancellationToken,
-) {
-    stopping.cancel();
-    tasks.connectors.close();
-    tasks.connectors.wait().await;
-    closing.cancel();
-    tasks.sessions.close();
-    // A peer that does not close its side has no claim on our exit.
-    if timeout(Duration::from_secs(2), tasks.sessions.wait()).await.is_err() {
-        info!("some connections stay open at their other end: leaving them");
+/// Opens the store and starts the connectors of the file; the operator's desk on both.
+async fn start(
+    config: &Config,
+    life: &Life,
+    delivery: Handle,
+) -> Result<(Desk, Arc<Connectors>), AppError> {
+    let store = match &config.sidecar.data_dir {
+        Some(data_dir) => {
+            private::folders(data_dir);
+            Store::open(data_dir)?
+        }
+        None => Store::in_memory()?,
+    };
+    let checkpoints = checkpoints(config.checkpoints.as_ref(), &store)?;
+    let left = stranded::settle(config, &store, &*checkpoints).await?;
+    let cluster = cluster(config)?;
+    let watched = watch_store(store.clone(), life.vitals.clone(), life.closing.clone());
+    life.tasks.service.spawn(watched);
+    let parts = connectors::Parts {
+        danube: Arc::new(cluster.clone()),
+        checkpoints: Arc::clone(&checkpoints),
+        store: store.clone(),
+        shutdown: life.stopping.clone(),
+        tasks: life.tasks.connectors.clone(),
+        vitals: life.vitals.clone(),
+        delivery,
+    };
+    let connectors = Arc::new(Connectors::start(config.clone(), parts, left).await?);
+    let watched = crate::watch::run(Arc::clone(&connectors), life.closing.clone());
+    life.tasks.service.spawn(watched);
+    let desk = Desk {
+        config: Arc::new(config.clone()),
+        store: config.sidecar.data_dir.is_some().then_some(store),
+        checkpoints,
+        cluster,
+        connectors: Some(Arc::clone(&connectors)),
+    };
+    Ok((desk, connectors))
+}
+
+/// Where the sidecar listens: what is most often wrong, and is tried before anything
+/// is touched.
+struct Ports {
+    grpc: TcpListener,
+    grpc_address: SocketAddr,
+    http: TcpListener,
+    http_address: SocketAddr,
+    unix: Option<(UnixListener, Socket)>,
+}
+
+impl Ports {
+    async fn bind(config: &Config) -> Result<Self, ListenError> {
+        let (listen, http_listen) = (config.sidecar.listen, config.sidecar.http_listen);
+        let grpc = server::bind(listen, "connectors (gRPC)", "--listen").await?;
+        let http = server::bind(http_listen, "health and metrics (HTTP)", "--http-listen").await?;
+        let unix = match &config.sidecar.unix_socket {
+            Some(path) => Some(server::bind_unix(path).await?),
+            None => None,
+        };
+        let grpc_address = grpc.local_addr().unwrap_or(listen);
+        let http_address = http.local_addr().unwrap_or(http_listen);
+        Ok(Self { grpc, grpc_address, http, http_address, unix })
     }
-    tasks.service.close();
-    tasks.service.wait().await;
-    cluster.shutdown().await;
+
+    /// What connectors dial.
+    fn address(&self, config: &Config) -> String {
+        match &config.sidecar.unix_socket {
+            Some(path) => format!("unix://{}", path.display()),
+            None => format!("http://{}", self.grpc_address),
+        }
+    }
+
+    /// Serves connectors, pages and the admin API. The socket is to be removed at the end.
+    async fn serve(
+        self,
+        desk: Desk,
+        connectors: Arc<Connectors>,
+        auth: Auth,
+        metrics: PrometheusHandle,
+        life: &Life,
+    ) -> Result<Option<Socket>, AppError> {
+        let hosts = Hosts::new(&desk.config.sidecar.allowed_hosts);
+        let shared = Shared {
+            connectors: Arc::clone(&connectors),
+            auth: auth.clone(),
+            tasks: life.tasks.sessions.clone(),
+            vitals: life.vitals.clone(),
+            stop: life.closing.clone(),
+        };
+        let routes = grpc::routes(shared).await?;
+        let entrance = Entrance::new(routes, auth.clone(), hosts.clone(), self.http_address);
+        let acceptor = Acceptor::new(entrance, life.closing.clone(), life.tasks.sessions.clone());
+        let socket = self.unix.map(|(listener, socket)| {
+            life.essential(Part::Grpc, "unix", &life.closing, acceptor.clone().unix(listener));
+            socket
+        });
+        life.essential(Part::Grpc, "tcp", &life.closing, acceptor.tcp(self.grpc));
+        let pages = Http {
+            connectors,
+            broker: desk.cluster.health(),
+            metrics,
+            grpc: self.grpc_address,
+            stop: life.stopping.clone(),
+            vitals: life.vitals.clone(),
+        };
+        let admin = admin::router(desk, Guard::Http { auth, address: self.http_address });
+        let pages = Pages {
+            router: http::router(pages, admin),
+            hosts,
+            stop: life.stopping.clone(),
+            tasks: life.tasks.service.clone(),
+        };
+        life.essential(Part::Http, "tcp", &life.stopping, pages.serve(self.http));
+        Ok(socket)
+    }
+}
+
+/// How everything that runs comes to its end, and what does not survive.
+#[derive(Default)]
+struct Life {
+    tasks: Tasks,
+    /// Connectors drain.
+    stopping: CancellationToken,
+    /// They have, and sessions close.
+    closing: CancellationToken,
+    vitals: Vitals,
+}
+
+impl Life {
+    /// Runs a task without which the process is not alive, unless it is `over`.
+    fn essential(
+        &self,
+        part: Part,
+        name: &'static str,
+        over: &CancellationToken,
+        task: impl Future<Output = ()> + Send + 'static,
+    ) {
+        let (vitals, over) = (self.vitals.clone(), over.clone());
+        self.tasks.service.spawn(async move {
+            vitals.essential(part, name, || over.is_cancelled(), task).await;
+        });
+    }
+
+    async fn end(self, cluster: Cluster) {
+        let Self { tasks, stopping, closing, .. } = self;
+        stopping.cancel();
+        tasks.connectors.close();
+        tasks.connectors.wait().await;
+        closing.cancel();
+        tasks.sessions.close();
+        // A peer that does not close its side has no claim on our exit.
+        if timeout(Duration::from_secs(2), tasks.sessions.wait()).await.is_err() {
+            info!("some connections stay open at their other end: leaving them");
+        }
+        tasks.service.close();
+        tasks.service.wait().await;
+        cluster.shutdown().await;
+    }
 }
 
 /// Where positions are durable: in the object store that is named, else in ours.
@@ -233,18 +297,6 @@ pub fn checkpoints(
         Some(location) => Arc::new(ObjectCheckpoints::new(location)?),
         None => Arc::new(store.clone()),
     })
-}
-
-/// A task without which the process is not alive, unless it is `over`.
-fn essential(
-    vitals: &Vitals,
-    part: Part,
-    name: &'static str,
-    over: &CancellationToken,
-    task: impl Future<Output = ()> + Send + 'static,
-) -> impl Future<Output = ()> + Send + 'static {
-    let (vitals, over) = (vitals.clone(), over.clone());
-    async move { vitals.essential(part, name, || over.is_cancelled(), task).await }
 }
 
 /// The store survives what it can; where it cannot, the process is not alive.

@@ -169,6 +169,11 @@ impl Message {
         }
     }
 
+    /// Whether it has a dead letter, or one may be on its way.
+    pub fn may_have_letter(&self) -> bool {
+        self.fate == Fate::Poison || !self.letters.is_empty()
+    }
+
     /// Flaky records that fail often may end as dead letters.
     fn exhausted(&self) -> bool {
         matches!(self.fate, Fate::Flaky(_)) && self.letters.iter().any(|l| l == "EXHAUSTED")

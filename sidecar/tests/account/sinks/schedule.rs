@@ -226,8 +226,9 @@ impl Scene {
         if crashed {
             let mut ledger = self.ledger.lock();
             ledger.bound += unresolved;
+            // Any record's letter, as long as its end may not be written yet.
             ledger.letters_bound +=
-                ledger.messages.values().filter(|m| m.fate == Fate::Poison).count() as u64;
+                ledger.messages.values().filter(|m| m.may_have_letter()).count() as u64;
         }
         self.workers.clear();
         let seed = self.random.random();

@@ -11,7 +11,7 @@ export PATH := $(CURDIR)/.tools/bin:$(PATH)
 
 help:
 	@echo "make demo    10 000 real flights through Danube into SQLite, with a kill half way (about a minute once built)"
-	@echo "make test    everything that CI checks (about 20 minutes from nothing on 2 cores, 8 once built)"
+	@echo "make test    everything that CI checks (25 to 30 minutes from nothing on 2 cores, 20 once built)"
 	@echo "make test-all  and what no release goes without: a long chaos of a new seed, sabotage, 100 000 schedules, the bench"
 	@echo "make chaos   kill, stop, cut and starve everything; every record accounted for (ROUNDS=n SEED=s ROUND=k)"
 	@echo "make sabotage  make the code wrong, a patch at a time, and see its test fail"
